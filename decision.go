@@ -7,21 +7,21 @@ import (
 
 // Offence says that a rule's threshold was reached: what was seen, over which window, and what spoke for the source.
 type Offence struct {
-	Source      Source
-	Rule        string        // the rule's name
-	RuleIndex   int           // the rule's place in the rule set that the detector was made with
-	First       time.Time     // the earliest counted event that was still in the window
-	Fired       time.Time     // the detector's time when the threshold was reached
-	Window      time.Duration // the window in which it was reached
-	Count       int           // what the rule counted, capped at what the detector keeps: never below Threshold
-	Threshold   int           // what had to be reached, deliveries and probation taken into account
-	Deliveries  int           // distinct recipients it delivered to within the rule's good window, capped
-	Level       int           // which offence of this source this is: 1 for the first; it picks the step of the ladder
-	Probation   bool          // the threshold was halved because a block of this source had just ended
-	Evidence    []uint32      // the references (Event.Ref) of the counted events, oldest first
-	Session     uint64        // of the event that reached the threshold
-	Pos         Pos           // of the event that reached the threshold
-	Addr        netip.Addr    // of the event that reached the threshold
+	Source     Source
+	Rule       string        // the rule's name
+	RuleIndex  int           // the rule's place in the rule set that the detector was made with
+	First      time.Time     // the earliest counted event that was still in the window
+	Fired      time.Time     // the detector's time when the threshold was reached
+	Window     time.Duration // the window in which it was reached
+	Count      int           // what the rule counted, capped at what the detector keeps: never below Threshold
+	Threshold  int           // what had to be reached, deliveries and probation taken into account
+	Deliveries int           // distinct recipients it delivered to within the rule's good window, capped
+	Level      int           // which offence of this source this is: 1 for the first; it picks the step of the ladder
+	Probation  bool          // the threshold was halved because a block of this source had just ended
+	Evidence   []uint32      // the references (Event.Ref) of the counted events, oldest first
+	Session    uint64        // of the event that reached the threshold
+	Pos        Pos           // of the event that reached the threshold
+	Addr       netip.Addr    // of the event that reached the threshold
 }
 
 // Action is what follows from an offence.
