@@ -83,6 +83,7 @@ type Outcome struct {
 	Offence *Offence // set when a rule fired; it holds until the next event is observed
 	Blocked bool     // the event falls, strictly later than the second in which it began, into a block or would-be block of its source
 	Grace   bool     // Blocked, and so soon after the block began that it can have been under way
+	Future  bool     // the event's stamp lies ahead of the clock: it was not shown to the detector
 	Late    bool     // the event is too old for every window and was left out
 	Ignored bool     // no rule counts such an event, or it has no source
 }

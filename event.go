@@ -132,3 +132,27 @@ type Lines struct {
 	Pos   Pos    // of the first line in Data
 	Lexed any    // what the parser's Lex leaves for its Fold; reused with the Lines
 }
+
+// Counts says what a parser made of the lines that it was given.
+type Counts struct {
+	Lines    int64 // lines read
+	Events   int64 // events that came of them; one line can give several
+	Ignored  int64 // lines that were understood and say nothing about a client, and lines of other programs
+	Unparsed int64 // lines that nobody understood
+}
+
+// Add adds other to the counts.
+func (c *Counts) Add(other Counts) {
+	c.Lines += other.Lines
+	c.Events += other.Events
+	c.Ignored += other.Ignored
+	c.Unparsed += other.Unparsed
+}
+
+// Understood returns the share of the lines that were understood, from 0 to 1; 1 where there were none.
+func (c Counts) Understood() float64 {
+	if c.Lines == 0 {
+		return 1
+	}
+	return 1 - float64(c.Unparsed)/float64(c.Lines)
+}

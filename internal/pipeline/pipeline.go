@@ -1,0 +1,121 @@
+// Package pipeline is the one loop of the program: a source of events, the detector, the judge, a sink. The daemon,
+// the forensic scan and the tests differ in the source and in the sink that they hand to Run, and in nothing below.
+//
+// The package knows the nouns of the root package only; parsers, detector, rules and store come in through the small
+// interfaces here. Run works in its caller's goroutine. Parse starts the goroutines that lex chunks of one stream on
+// several cores, and ends them before its channel closes.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/harvestwatch/harvestwatch"
+)
+
+// Source gives batches of events in the order in which they are to be observed.
+type Source interface {
+	// Next returns the next batch, or io.EOF when there are no more. It blocks until there is one or ctx ends, and
+	// then returns the context's error. The batch belongs to the caller until it calls Release.
+	Next(ctx context.Context) (*Batch, error)
+}
+
+// Batch is a run of events of one stream, with what must be remembered once they have been observed.
+type Batch struct {
+	Events []harvestwatch.Event // in order
+	Counts harvestwatch.Counts  // of the lines that the events came from
+	Stream int                  // which stream of the source the lines belong to
+	End    harvestwatch.Pos     // the position just behind the batch's last line: where to resume
+	free   func()
+}
+
+// NewBatch returns a batch whose Release calls free, which may be nil.
+func NewBatch(free func()) *Batch { return &Batch{free: free} }
+
+// Release gives the buffers that the events borrow back to their owner. The events must not be used afterwards.
+func (b *Batch) Release() {
+	if b.free != nil {
+		b.free()
+	}
+}
+
+// Detector turns events into offences. It is used from one goroutine.
+type Detector interface {
+	Observe(ev *harvestwatch.Event) harvestwatch.Outcome
+	Settle(dec *harvestwatch.Decision)
+}
+
+// Judge decides what follows from an offence.
+type Judge interface {
+	Judge(o *harvestwatch.Offence) harvestwatch.Decision
+}
+
+// Sink takes what the loop found. All calls come from the loop's goroutine.
+type Sink interface {
+	// Event is called for every event after the detector has seen it. Neither pointer may be kept.
+	Event(ev *harvestwatch.Event, out *harvestwatch.Outcome)
+	// Decision is called for every decision, before Event is called for the event that caused it. The decision may be kept.
+	Decision(dec *harvestwatch.Decision)
+	// Commit is called at the end of each batch. What it remembers makes the batch's consequences final, so it must
+	// not return before they are. An error ends the loop.
+	Commit(ctx context.Context, b *Batch) error
+}
+
+// Engine is what Run puts between a source and a sink.
+type Engine struct {
+	Detector Detector
+	Judge    Judge
+	// Ceiling returns the latest event time, in nanoseconds since 1970, that is believed. An event beyond it (a bad
+	// clock, local time taken for UTC) is handed to the sink, but never to the detector, whose clock it would push
+	// ahead for good. nil believes all.
+	Ceiling func() int64
+	// Since and Until bound the events that are looked at, in nanoseconds since 1970; from Since and before Until,
+	// 0 for no bound.
+	Since, Until int64
+}
+
+// Run observes every event of src and hands what follows to sink, until src ends (it returns nil), ctx ends or an
+// error occurs.
+func Run(ctx context.Context, src Source, e Engine, sink Sink) error {
+	for {
+		b, err := src.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		e.observe(b, sink)
+		err = sink.Commit(ctx, b)
+		b.Release()
+		if err != nil {
+			return fmt.Errorf("commit up to byte %d of stream %d: %w", b.End.Offset, b.Stream, err)
+		}
+	}
+}
+
+func (e *Engine) observe(b *Batch, sink Sink) {
+	ceiling := int64(0)
+	if e.Ceiling != nil {
+		ceiling = e.Ceiling()
+	}
+	for i := range b.Events {
+		ev := &b.Events[i]
+		if ev.Time < e.Since || e.Until != 0 && ev.Time >= e.Until {
+			continue
+		}
+		if ceiling != 0 && ev.Time > ceiling {
+			sink.Event(ev, &harvestwatch.Outcome{Future: true, Ignored: true})
+			continue
+		}
+		out := e.Detector.Observe(ev)
+		if out.Offence != nil {
+			dec := e.Judge.Judge(out.Offence)
+			e.Detector.Settle(&dec)
+			sink.Decision(&dec)
+		}
+		sink.Event(ev, &out)
+	}
+}
