@@ -1,0 +1,279 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// TextOptions says how much a person wants to see.
+type TextOptions struct {
+	Top      int  // how many offenders; 0 for all
+	Evidence int  // how many raw lines for each of them; 0 for none
+	Spared   bool // list who was not blocked, and why
+	Width    int  // columns of the terminal, 0 for no limit: raw lines are cut there
+}
+
+// Text writes the scan for a person to read.
+func (s *Scan) Text(w io.Writer, o TextOptions) error {
+	p := &printer{w: w}
+	s.textInputs(p)
+	s.textTotals(p)
+	s.textOffenders(p, o)
+	s.textPrice(p)
+	if o.Spared {
+		s.textSpared(p)
+	}
+	for _, n := range s.Notes {
+		p.printf("\nNote: %s\n", n)
+	}
+	for _, e := range s.Errors {
+		p.printf("\nNot read: %s\n", e)
+	}
+	if s.Interrupted {
+		p.printf("\nInterrupted: this is what was known so far.\n")
+	}
+	return p.err
+}
+
+func (s *Scan) textInputs(p *printer) {
+	tw := p.table()
+	var lines int64
+	for _, in := range s.Inputs {
+		format := in.Format
+		if format == "" {
+			format = "unknown"
+		}
+		understood := 100.0
+		if in.Lines > 0 {
+			understood = 100 * float64(in.Lines-in.Unparsed) / float64(in.Lines)
+		}
+		note := in.Assumed
+		if in.Error != "" {
+			note = in.Error
+		}
+		tw.printf("%s\t%s\t%s lines\t%s understood\t%s\n", Quote(in.Path), format, thousands(in.Lines), percent(understood), Quote(note))
+		lines += in.Lines
+	}
+	tw.flush()
+	if len(s.Inputs) > 1 {
+		p.printf("%d inputs, %s lines\n", len(s.Inputs), thousands(lines))
+	}
+}
+
+func (s *Scan) textTotals(p *printer) {
+	t := s.Totals
+	if s.Period.From.IsZero() {
+		p.printf("\nNo events: nothing in these inputs tells what a client did.\n")
+		return
+	}
+	p.printf("\nFrom %s to %s\n", s.Period.From.Format(stamp), s.Period.To.Format(stamp+" -07:00"))
+	p.printf("%s from %s, %s refused, %s, %s\n",
+		plural(t.Connections, "connection", "connections"), plural(t.Sources, "source", "sources"),
+		plural(t.UnknownRecipients, "unknown recipient", "unknown recipients"),
+		plural(t.Deliveries, "delivery", "deliveries"),
+		plural(t.AuthFailures, "failed authentication", "failed authentications"))
+	if c := s.Concentration; t.UnknownRecipients > 0 {
+		p.printf("%s of the unknown recipients were tried by %s with %d tries or more: so much a block can reach\n",
+			percent(100*float64(c.Tries)/float64(t.UnknownRecipients)), plural(c.Sources, "source", "sources"), many)
+	}
+}
+
+const stamp = "2006-01-02 15:04:05"
+
+func (s *Scan) textOffenders(p *printer, o TextOptions) {
+	if len(s.Offenders) == 0 {
+		if s.Totals.Sources > 0 {
+			p.printf("\nNo offenders: no source reached the threshold of a rule.\n")
+		}
+		return
+	}
+	shown := s.Offenders
+	if o.Top > 0 && len(shown) > o.Top {
+		shown = shown[:o.Top]
+	}
+	title := plural(int64(len(s.Offenders)), "offender", "offenders")
+	if len(shown) < len(s.Offenders) {
+		title += fmt.Sprintf(", the first %d", len(shown))
+	}
+	p.printf("\n%s\n", title)
+	tw := p.table()
+	tw.printf("  SOURCE\tRULE\tFIRST\tFIRED\tUNKNOWN\tAUTH FAILED\tCONNECTED\tDELIVERED\tDECISION\tBLOCKS\n")
+	for i := range shown {
+		f := &shown[i]
+		decision := f.Decision
+		if f.Guard != "" {
+			decision += " (" + f.Guard + ")"
+		}
+		tw.printf("  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Source, f.Rule, f.First.Format(stamp), f.Fired.Format("15:04:05"),
+			thousands(f.Tries), thousands(f.AuthFailures), thousands(f.Connections), thousands(f.Deliveries), decision, spans(f.Blocks))
+	}
+	tw.flush()
+	for i := range shown {
+		s.textEvidence(p, &shown[i], o)
+	}
+}
+
+func (s *Scan) textEvidence(p *printer, f *Offender, o TextOptions) {
+	if o.Evidence == 0 || len(f.Evidence) == 0 {
+		return
+	}
+	p.printf("\n  %s: %s\n", f.Source, f.Reason)
+	for i, line := range f.Evidence {
+		if i == o.Evidence {
+			p.printf("    … and %s\n", plural(int64(len(f.Evidence)-i), "line more", "lines more"))
+			break
+		}
+		p.printf("    %s\n", cut(Quote(line), o.Width-4))
+	}
+}
+
+// spans describes blocks in few words.
+func spans(blocks []Span) string {
+	switch len(blocks) {
+	case 0:
+		return "none"
+	case 1:
+		return Duration(blocks[0].Until.Sub(blocks[0].From.Time))
+	}
+	last := blocks[len(blocks)-1]
+	return fmt.Sprintf("%d, the last %s", len(blocks), Duration(last.Until.Sub(last.From.Time)))
+}
+
+func (s *Scan) textPrice(p *printer) {
+	if len(s.Offenders) == 0 {
+		return
+	}
+	v := s.Prevented
+	p.printf("\nHad these blocks been in force, they would have kept out %s, %s and %s,\n",
+		plural(v.Connections, "connection", "connections"),
+		plural(v.Recipients, "unknown recipient", "unknown recipients"),
+		plural(v.AuthFailures, "failed authentication", "failed authentications"))
+	if s.DeliveriesHit.Messages == 0 {
+		p.printf("and no delivery: not one good message would have been hit.\n")
+		return
+	}
+	p.printf("and hit %s, from %s\n", plural(s.DeliveriesHit.Messages, "delivery", "deliveries"), strings.Join(s.DeliveriesHit.Sources, ", "))
+}
+
+func (s *Scan) textSpared(p *printer) {
+	if len(s.Spared) == 0 {
+		return
+	}
+	p.printf("\nNot blocked, and why\n")
+	tw := p.table()
+	for _, sp := range s.Spared {
+		tw.printf("  %s\t%s\t%s\t%s\n", sp.Source, thousands(sp.Tries)+" unknown", plural(sp.Deliveries, "delivery", "deliveries"), sp.Why)
+	}
+	tw.flush()
+}
+
+// Quote makes text from a log safe to print on a terminal: control and formatting characters (escape sequences,
+// right-to-left overrides, line separators) and broken UTF-8 appear as escapes, everything else as it is.
+func Quote(text string) string {
+	if !strings.ContainsFunc(text, unprintable) {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case unprintable(r):
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+		default:
+			b.WriteString(text[i : i+n])
+		}
+		i += n
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+
+func cut(text string, width int) string {
+	if width <= 0 || utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:max(width-1, 1)]) + "…"
+}
+
+// Duration writes a duration as people say it: 1h, 90m, 7d.
+func Duration(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch d = d.Round(time.Second); {
+	case d >= day && d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	case d >= time.Hour && d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d >= time.Minute && d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return d.String()
+}
+
+func plural(n int64, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(n) + " " + more
+}
+
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// percent never rounds up to all of it, nor down to nothing.
+func percent(p float64) string {
+	switch {
+	case p > 99.9 && p < 100:
+		return "99.9 %"
+	case p < 0.1 && p > 0:
+		return "0.1 %"
+	}
+	return strconv.FormatFloat(p, 'f', 1, 64) + " %"
+}
+
+// printer writes until the first error and remembers it.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) printf(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format, args...)
+	}
+}
+
+type table struct {
+	p  *printer
+	tw *tabwriter.Writer
+}
+
+func (p *printer) table() *table {
+	return &table{p, tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)}
+}
+
+func (t *table) printf(format string, args ...any) {
+	if t.p.err == nil {
+		_, t.p.err = fmt.Fprintf(t.tw, format, args...)
+	}
+}
+
+func (t *table) flush() {
+	if err := t.tw.Flush(); t.p.err == nil {
+		t.p.err = err
+	}
+}
