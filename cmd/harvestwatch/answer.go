@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/internal/control"
+	"github.com/harvestwatch/harvestwatch/store"
+)
+
+// statusAnswer is what the daemon says of itself. Schema harvestwatch.status/1.
+type statusAnswer struct {
+	Schema    string        `json:"schema"`
+	Version   string        `json:"version"`
+	Mode      string        `json:"mode"`
+	Started   time.Time     `json:"started"`
+	Rules     string        `json:"rules"` // fingerprint of the rule set
+	Inputs    []inputStatus `json:"inputs"`
+	Sources   int           `json:"sources"`   // that the detector keeps in mind
+	Decisions int64         `json:"decisions"` // since the start
+	Late      int64         `json:"late"`      // events too old for every window, since the start
+	Future    int64         `json:"future"`    // events with stamps ahead of the clock, since the start
+	Active    int           `json:"active_blocks"`
+	Firewall  *fwStatus     `json:"firewall,omitempty"` // absent while observing
+}
+
+// inputStatus is one followed log.
+type inputStatus struct {
+	Path      string    `json:"path"`
+	Format    string    `json:"format"` // "" until it is recognised
+	Offset    int64     `json:"offset"` // committed up to this byte
+	Lines     int64     `json:"lines"`  // since the start
+	Events    int64     `json:"events"`
+	Unparsed  int64     `json:"unparsed"`
+	LastEvent time.Time `json:"last_event"`
+	Problem   string    `json:"problem,omitempty"`
+}
+
+// fwStatus is the enforcer's condition.
+type fwStatus struct {
+	Name    string    `json:"name"`
+	InStep  bool      `json:"in_step"`
+	Entries int       `json:"entries"`
+	Success time.Time `json:"last_success"`
+	Error   string    `json:"error,omitempty"`
+}
+
+// blockArgs ask for a block or for the end of one.
+type blockArgs struct {
+	Prefix netip.Prefix  `json:"prefix"`
+	For    time.Duration `json:"for,omitempty"`
+	Reason string        `json:"reason,omitempty"`
+	Who    string        `json:"who,omitempty"`
+}
+
+// answer answers the commands. It is called from the control socket's goroutines.
+func (d *daemon) answer(ctx context.Context, r control.Request) (any, error) {
+	var args blockArgs
+	if len(r.Args) > 0 {
+		if err := json.Unmarshal(r.Args, &args); err != nil {
+			return nil, fmt.Errorf("understand the arguments of %s: %w", r.Command, err)
+		}
+	}
+	switch r.Command {
+	case "status":
+		return d.status(ctx)
+	case "block":
+		return d.block(ctx, args)
+	case "unblock":
+		return d.unblock(ctx, args)
+	}
+	return nil, fmt.Errorf("the daemon (version %s) knows no command %q: is it older than the command?", version, r.Command)
+}
+
+func (d *daemon) status(ctx context.Context) (*statusAnswer, error) {
+	s := &statusAnswer{Schema: "harvestwatch.status/1", Version: version, Mode: d.cfg.Mode, Started: d.started, Rules: d.set.Fingerprint()}
+	active, err := d.wanted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.Active = len(active)
+	if d.rec != nil {
+		st := d.rec.Status()
+		s.Firewall = &fwStatus{Name: st.Name, InStep: st.InStep, Entries: st.Entries, Success: st.LastSuccess}
+		if st.LastError != nil && !st.InStep {
+			s.Firewall.Error = st.LastError.Error()
+		}
+	}
+	err = d.do(ctx, func() {
+		s.Sources = d.det.Stats().Sources
+		s.Decisions, s.Late, s.Future = d.stats.decisions, d.stats.late, d.stats.future
+		for _, in := range d.inputs {
+			s.Inputs = append(s.Inputs, inputStatus{Path: in.cfg.Path, Format: in.format, Offset: in.cursor.Offset,
+				Lines: in.counts.Lines, Events: in.counts.Events, Unparsed: in.counts.Unparsed, LastEvent: in.last,
+				Problem: in.problem.get()})
+		}
+	})
+	return s, err
+}
+
+// Bounds of a block made by hand.
+const (
+	minManual = time.Second
+	maxManual = 366 * 24 * time.Hour
+)
+
+// block blocks a prefix by hand. The never-list holds here too.
+func (d *daemon) block(ctx context.Context, a blockArgs) (*harvestwatch.Block, error) {
+	if !d.enforcing() {
+		return nil, fmt.Errorf("the daemon only observes: run it with --enforce or mode = \"enforce\" to block")
+	}
+	if !a.Prefix.IsValid() || a.For < minManual || a.For > maxManual {
+		return nil, fmt.Errorf("block %s for %s: the time must be from %s to %s", a.Prefix, a.For, minManual, maxManual)
+	}
+	if name, ok := d.never.Overlaps(a.Prefix); ok {
+		return nil, fmt.Errorf("%s is never blocked (%s): take it off the never-list first, if it is there by the configuration", a.Prefix, name)
+	}
+	if d.enf != nil && !d.enf.Caps().Supports(a.Prefix) {
+		return nil, fmt.Errorf("%s: %s takes IPv4 prefixes of %v bits and IPv6 prefixes of %v bits", a.Prefix, d.enf.Name(),
+			d.enf.Caps().V4Lens, d.enf.Caps().V6Lens)
+	}
+	now := d.p.now()
+	b := harvestwatch.Block{Prefix: a.Prefix, From: now, Until: now.Add(a.For), Rule: "manual", Reason: a.Reason}
+	audit := store.Audit{Time: now, Who: a.Who, What: "block", Text: fmt.Sprintf("%s for %s: %s", a.Prefix, a.For, a.Reason)}
+	b, err := d.st.AddBlock(ctx, b, audit)
+	if err != nil {
+		return nil, err
+	}
+	d.poke()
+	d.log.Info("blocked by hand", "prefix", a.Prefix.String(), "until", b.Until.UTC().Format(time.RFC3339), "who", a.Who)
+	return &b, nil
+}
+
+// unblock ends every block of a prefix, and the detector's memory of its offence.
+func (d *daemon) unblock(ctx context.Context, a blockArgs) ([]harvestwatch.Block, error) {
+	now := d.p.now()
+	var ended []harvestwatch.Block
+	var err error
+	if asked := d.do(ctx, func() {
+		audit := store.Audit{Time: now, Who: a.Who, What: "unblock", Text: a.Prefix.String()}
+		if ended, err = d.st.EndBlock(ctx, a.Prefix, now, audit); err == nil {
+			d.release(a.Prefix, ended)
+		}
+	}); asked != nil {
+		return nil, asked
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.poke()
+	d.log.Info("unblocked by hand", "prefix", a.Prefix.String(), "blocks", len(ended), "who", a.Who)
+	return ended, nil
+}
+
+// release lets the detector forget the offences of the sources concerned; the next commit makes that last.
+func (d *daemon) release(asked netip.Prefix, ended []harvestwatch.Block) {
+	prefixes := []netip.Prefix{asked}
+	for i := range ended {
+		prefixes = append(prefixes, ended[i].Prefix)
+	}
+	for _, p := range prefixes {
+		if src, ok := harvestwatch.ParseSource(p.String()); ok {
+			d.det.Release(src, d.det.Now())
+		}
+	}
+}

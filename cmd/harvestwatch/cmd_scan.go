@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/harvestwatch/harvestwatch/detector"
+	"github.com/harvestwatch/harvestwatch/internal/pipeline"
+	"github.com/harvestwatch/harvestwatch/internal/report"
+	"github.com/harvestwatch/harvestwatch/rules"
+)
+
+// scanOptions are the flags of scan.
+type scanOptions struct {
+	read     readOptions
+	rules    string
+	never    []string
+	json     bool
+	exitCode bool
+	text     report.TextOptions
+}
+
+func (p *program) scanCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "scan",
+		Usage:     "find the offenders in logs, and what blocks would have prevented and hit",
+		ArgsUsage: "LOG...",
+		Description: "Reads files, directories, archives (gz, zst, bz2, xz) and - for standard input, in the order of time\n" +
+			"whatever their names, and touches nothing. Needs no configuration, no privilege and no network.\n\n" +
+			"Exit codes: 0 done; 1 offenders found, with --exit-code; 2 wrong usage; 3 an input could not be read\n" +
+			"(the others were); 130 interrupted, what was known by then is printed.",
+		Flags: append(readFlags(),
+			&cli.StringFlag{Name: "rules", Usage: "rule `FILE` instead of the built-in rules"},
+			&cli.StringSliceFlag{Name: "never", Usage: "address or `NETWORK` that must not be blocked; may be repeated"},
+			&cli.BoolFlag{Name: "json", Usage: "print JSON, schema " + report.ScanSchema},
+			&cli.BoolFlag{Name: "exit-code", Usage: "exit with 1 when a source was found that would be blocked"},
+			&cli.IntFlag{Name: "top", Value: 20, Usage: "list the first `N` offenders, 0 for all"},
+			&cli.IntFlag{Name: "evidence", Value: 0, Usage: "show up to `N` raw lines for each offender listed"}),
+		Action: func(c *cli.Context) error {
+			read, err := p.readOptions(c)
+			if err != nil {
+				return err
+			}
+			return p.scan(c.Context, scanOptions{read: read, rules: c.String("rules"), never: c.StringSlice("never"),
+				json: c.Bool("json"), exitCode: c.Bool("exit-code"),
+				text: report.TextOptions{Top: c.Int("top"), Evidence: c.Int("evidence"), Spared: true}})
+		},
+	}
+}
+
+func (p *program) scan(ctx context.Context, o scanOptions) error {
+	set, err := loadRules(o.rules)
+	if err != nil {
+		return err
+	}
+	judge, err := newJudge(set, o.never)
+	if err != nil {
+		return err
+	}
+	logs, err := openLogs(o.read, p)
+	if err != nil {
+		return err
+	}
+	defer logs.close()
+	det := detector.New(set, detector.Options{})
+	col := report.NewCollector(o.read.zone, func(name string) bool {
+		r, ok := set.Rule(name)
+		return ok && r.Distinct == rules.Recipient
+	})
+	progress := p.startProgress(logs)
+	runErr := pipeline.Run(ctx, logs.source(ctx, nil), pipeline.Engine{Detector: det, Judge: judge,
+		Ceiling: p.ceiling, Since: o.read.since, Until: o.read.until}, col)
+	progress.stop()
+	if runErr != nil && ctx.Err() == nil {
+		return runErr
+	}
+	most := o.text.Top
+	if o.json {
+		most = 0
+	} else if o.text.Evidence == 0 {
+		most = -1
+	}
+	result := logs.finish(col, det, most)
+	result.Interrupted = ctx.Err() != nil
+	if err := p.printScan(result, o); err != nil {
+		return err
+	}
+	switch {
+	case result.Interrupted:
+		return &codeError{exitInterrupted, nil}
+	case len(result.Errors) > 0:
+		return &codeError{exitFailed, nil}
+	case o.exitCode && blocks(result):
+		return &codeError{exitFound, nil}
+	}
+	return nil
+}
+
+// finish completes the result with what only the inputs know. most is as for Collector.Scan, negative for no evidence.
+func (l *logs) finish(col *report.Collector, det *detector.Detector, most int) *report.Scan {
+	var ev report.Evidence
+	if most >= 0 {
+		ev = &evidence{logs: l}
+	}
+	result := col.Scan(ev, det, most)
+	for _, in := range l.inputs {
+		result.Inputs = append(result.Inputs, in.report())
+	}
+	for _, err := range l.problems() {
+		result.Errors = append(result.Errors, report.Quote(err.Error()))
+	}
+	return result
+}
+
+func (p *program) printScan(s *report.Scan, o scanOptions) error {
+	if !o.json {
+		return s.Text(p.stdout, o.text)
+	}
+	enc := json.NewEncoder(p.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	return enc.Encode(s)
+}
+
+func blocks(s *report.Scan) bool {
+	for _, o := range s.Offenders {
+		if len(o.Blocks) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// loadRules reads a rule file, or takes the built-in rules where path is empty.
+func loadRules(path string) (*rules.Set, error) {
+	if path == "" {
+		return rules.Default(), nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usage("read the rules: %w", err)
+	}
+	set, err := rules.Parse(path, data)
+	if err != nil {
+		return nil, &codeError{exitUsage, err}
+	}
+	return set, nil
+}
+
+// newJudge makes the judge of a scan: it decides as an enforcing daemon would, with the networks named.
+func newJudge(set *rules.Set, never []string) (*rules.Judge, error) {
+	var list []rules.Network
+	for _, text := range never {
+		pre, err := parsePrefix(text)
+		if err != nil {
+			return nil, usage("--never: %w", err)
+		}
+		list = append(list, rules.Network{Prefix: pre, Name: "--never"})
+	}
+	return rules.NewJudge(set, rules.Policy{Enforce: true, Never: list}), nil
+}
+
+// ceiling is the latest event time that is believed: five minutes ahead of the clock.
+func (p *program) ceiling() int64 { return p.now().Add(futureSlack).UnixNano() }
+
+var errNoLogs = errors.New("name the logs to read: files, directories, or - for standard input")
+
+// printLines writes one JSON object a line.
+func printLine(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write a line of JSON: %w", err)
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/harvestwatch/harvestwatch/internal/loggen"
+)
+
+func (p *program) simulateCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "simulate",
+		Usage: "make up a labelled log: harvesters, floods, guessers, and the good mail among them",
+		Description: "Writes Postfix's log to standard output. Addresses come from 240.0.0.0/4 and 2001:db8::/32, names end\n" +
+			"in .example, so that nothing in it can hurt anybody. The same seed gives the same bytes.",
+		Flags: []cli.Flag{
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` that everything is drawn from"},
+			&cli.Int64Flag{Name: "lines", Value: 100_000, Usage: "aim at `N` lines"},
+			&cli.StringFlag{Name: "duration", Value: "3d", Usage: "how much `TIME` the log covers"},
+			&cli.StringFlag{Name: "mix", Value: "classic", Usage: "who attacks: classic, mixed or botnets"},
+			&cli.BoolFlag{Name: "bsd", Usage: "stamps without year and zone, as syslog wrote them for decades"},
+			&cli.StringFlag{Name: "truth", Usage: "write what is true of each source to `FILE`, a JSON object a line"},
+		},
+		Action: p.simulate,
+	}
+}
+
+func (p *program) simulate(c *cli.Context) error {
+	d, err := parseDuration(c.String("duration"))
+	if err != nil {
+		return usage("--duration: %w", err)
+	}
+	mixes := map[string]loggen.Mix{"classic": loggen.Classic(), "mixed": loggen.Mixed(), "botnets": loggen.Botnets()}
+	mix, ok := mixes[c.String("mix")]
+	if !ok {
+		return usage("--mix %s: it must be classic, mixed or botnets", c.String("mix"))
+	}
+	cfg := loggen.Config{Seed: c.Uint64("seed"), Lines: c.Int64("lines"), Duration: d, Mix: mix,
+		Start: time.Date(2026, time.March, 2, 0, 0, 0, 0, time.UTC)}
+	if c.Bool("bsd") {
+		cfg.Stamp = loggen.StampBSD
+	}
+	out := bufio.NewWriterSize(p.stdout, 1<<20)
+	truth, err := loggen.Generate(out, cfg)
+	if errors.Is(err, loggen.ErrConfig) {
+		return &codeError{exitUsage, err}
+	}
+	if err = errors.Join(err, out.Flush()); err != nil {
+		return err
+	}
+	if path := c.String("truth"); path != "" {
+		return failed(writeTruth(path, truth))
+	}
+	return nil
+}
+
+// writeTruth writes what is true of each source.
+func writeTruth(path string, truth loggen.Truth) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("write the truth: %w", err)
+	}
+	return errors.Join(truth.WriteJSON(f), f.Close())
+}

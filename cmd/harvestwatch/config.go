@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Where things are unless the configuration or a flag says otherwise.
+const (
+	defaultConfig = "/etc/harvestwatch/harvestwatch.toml"
+	defaultState  = "/var/lib/harvestwatch/harvestwatch.db"
+	defaultSocket = "/run/harvestwatch/control.sock"
+)
+
+// exampleConfig is the commented configuration that `config example` prints. A test holds that it is valid and says
+// the defaults.
+//
+//go:embed harvestwatch.toml
+var exampleConfig []byte
+
+// Config is the configuration file. A zero field takes the default that default* functions and comments name.
+type Config struct {
+	Mode     string         `toml:"mode"`   // observe (default) or enforce
+	State    string         `toml:"state"`  // path of the SQLite file
+	Socket   string         `toml:"socket"` // path of the control socket
+	Zone     string         `toml:"zone"`   // IANA name of the zone of stamps that carry none; default: the machine's
+	Rules    string         `toml:"rules"`  // path of a rule file; default: the built-in rules
+	Never    []string       `toml:"never"`  // addresses and networks that are never blocked
+	Inputs   []InputConfig  `toml:"input"`
+	Firewall FirewallConfig `toml:"firewall"`
+
+	never []netip.Prefix
+	zone  *time.Location
+}
+
+// InputConfig is one log to follow.
+type InputConfig struct {
+	Path   string `toml:"path"`
+	Format string `toml:"format"` // default: recognised from the log itself
+	Start  string `toml:"start"`  // where to begin the first time: beginning (default) or end
+	Wake   string `toml:"wake"`   // inotify (default) or poll, for file systems that do not tell
+}
+
+// FirewallConfig says where blocks go.
+type FirewallConfig struct {
+	Enforcer  string   `toml:"enforcer"` // nftables (default) or none
+	Hook      string   `toml:"hook"`     // prerouting (default), input or forward
+	Ports     []uint16 `toml:"ports"`    // default 25, 465, 587
+	Protect   *bool    `toml:"protect"`  // own the table, so that nobody else flushes it; default true
+	MaxBlocks int      `toml:"max_blocks"`
+}
+
+// parseConfig reads a configuration. name is for the errors, which name line, column and key.
+func parseConfig(name string, data []byte) (*Config, error) {
+	c := &Config{}
+	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
+	if err := dec.Decode(c); err != nil {
+		return nil, tomlError(name, err)
+	}
+	if err := c.complete(); err != nil {
+		return nil, usage("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// tomlError says where in the file the trouble is, and what to do.
+func tomlError(name string, err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+		var all []error
+		for _, e := range strict.Errors {
+			row, col := e.Position()
+			all = append(all, fmt.Errorf("%s:%d:%d: there is no key %q: see harvestwatch config example", name, row, col, strings.Join(e.Key(), ".")))
+		}
+		return &codeError{exitUsage, errors.Join(all...)}
+	}
+	var de *toml.DecodeError
+	if errors.As(err, &de) {
+		row, col := de.Position()
+		key := ""
+		if len(de.Key()) > 0 {
+			key = fmt.Sprintf("key %q: ", strings.Join(de.Key(), "."))
+		}
+		return usage("%s:%d:%d: %s%s", name, row, col, key, strings.TrimPrefix(de.Error(), "toml: "))
+	}
+	return usage("%s: %w", name, err)
+}
+
+// complete checks the values and fills in the defaults.
+func (c *Config) complete() error {
+	setDefault(&c.Mode, "observe")
+	setDefault(&c.State, defaultState)
+	setDefault(&c.Socket, defaultSocket)
+	setDefault(&c.Firewall.Enforcer, "nftables")
+	setDefault(&c.Firewall.Hook, "prerouting")
+	if len(c.Firewall.Ports) == 0 {
+		c.Firewall.Ports = []uint16{25, 465, 587}
+	}
+	if c.Firewall.Protect == nil {
+		yes := true
+		c.Firewall.Protect = &yes
+	}
+	if c.Firewall.MaxBlocks == 0 {
+		c.Firewall.MaxBlocks = 100_000
+	}
+	var errs []error
+	errs = append(errs, oneOf("mode", c.Mode, "observe", "enforce"),
+		oneOf("firewall.enforcer", c.Firewall.Enforcer, "nftables", "none"),
+		oneOf("firewall.hook", c.Firewall.Hook, "prerouting", "input", "forward"))
+	if n := c.Firewall.MaxBlocks; n < 1 || n > 1_000_000 {
+		errs = append(errs, fmt.Errorf("firewall.max_blocks is %d: it must be from 1 to 1000000", n))
+	}
+	for _, p := range c.Firewall.Ports {
+		if p == 0 {
+			errs = append(errs, errors.New("firewall.ports holds 0: name TCP ports from 1 to 65535"))
+		}
+	}
+	errs = append(errs, c.completeNever(), c.completeZone(), c.completeInputs())
+	return errors.Join(errs...)
+}
+
+func (c *Config) completeNever() error {
+	c.never = nil
+	var errs []error
+	for _, text := range c.Never {
+		p, err := parsePrefix(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("never holds %q: name an address or a network like 192.0.2.0/24", text))
+			continue
+		}
+		c.never = append(c.never, p)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) completeZone() error {
+	c.zone = localZone()
+	if c.Zone == "" {
+		return nil
+	}
+	zone, err := time.LoadLocation(c.Zone)
+	if err != nil {
+		return fmt.Errorf("zone is %q: name an IANA zone like Europe/Berlin (%w)", c.Zone, err)
+	}
+	c.zone = zone
+	return nil
+}
+
+func (c *Config) completeInputs() error {
+	var errs []error
+	seen := map[string]bool{}
+	for i := range c.Inputs {
+		in := &c.Inputs[i]
+		setDefault(&in.Start, "beginning")
+		setDefault(&in.Wake, "inotify")
+		if in.Path == "" {
+			errs = append(errs, fmt.Errorf("input %d has no path: name the log to follow", i+1))
+		}
+		in.Path = filepath.Clean(in.Path)
+		if seen[in.Path] {
+			errs = append(errs, fmt.Errorf("input %s is there twice: remove one", in.Path))
+		}
+		seen[in.Path] = true
+		errs = append(errs, oneOf("input.start", in.Start, "beginning", "end"), oneOf("input.wake", in.Wake, "inotify", "poll"))
+	}
+	return errors.Join(errs...)
+}
+
+func setDefault(s *string, value string) {
+	if *s == "" {
+		*s = value
+	}
+}
+
+func oneOf(key, value string, allowed ...string) error {
+	for _, a := range allowed {
+		if value == a {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is %q: it must be %s", key, value, strings.Join(allowed, " or "))
+}
+
+// loadConfig reads the configuration at path. A missing file at the default place is no error: the defaults hold.
+func loadConfig(path string, named bool) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return parseConfig("defaults", nil)
+	}
+	if err != nil {
+		return nil, usage("read the configuration: %w", err)
+	}
+	return parseConfig(path, data)
+}
+
+// parsePrefix reads an address or a network.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.Unmap().WithZone("")
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, fmt.Errorf("read the network %q: %w", text, err)
+	}
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), nil
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/detector"
+	"github.com/harvestwatch/harvestwatch/firewall"
+	"github.com/harvestwatch/harvestwatch/internal/control"
+	"github.com/harvestwatch/harvestwatch/internal/pipeline"
+	"github.com/harvestwatch/harvestwatch/parsers"
+	"github.com/harvestwatch/harvestwatch/rules"
+	"github.com/harvestwatch/harvestwatch/store"
+)
+
+// daemon follows logs, decides, records, and keeps the firewall in step. Its loop's goroutine owns everything but
+// what is marked; beside it run one goroutine for each followed log, one for the reconciler, one for the control
+// socket, and one for the clock of the housekeeping. run starts them and waits for all of them.
+type daemon struct {
+	p       *program
+	cfg     *Config
+	log     *slog.Logger
+	set     *rules.Set
+	judge   *rules.Judge
+	never   *rules.NeverList
+	det     *detector.Detector
+	st      *store.Store // safe for concurrent use
+	enf     firewall.Enforcer
+	rec     *firewall.Reconciler // safe for concurrent use; nil when nothing is enforced
+	inputs  []*liveInput
+	files   *files
+	samples map[string]parsers.Parser // by path: parsers that only look at single lines of evidence
+	live    *live
+	started time.Time
+	stats   daemonStats
+}
+
+// daemonStats count since the daemon was started.
+type daemonStats struct {
+	decisions, late, future int64
+}
+
+// enforcing reports whether blocks are put into effect.
+func (d *daemon) enforcing() bool { return d.cfg.Mode == "enforce" }
+
+// poke tells the reconciler that the wanted blocks may have changed.
+func (d *daemon) poke() {
+	if d.rec != nil {
+		d.rec.Poke()
+	}
+}
+
+// newDaemon opens everything the daemon needs, in the order in which a mistake is cheapest: the configuration's own
+// first, the firewall last.
+func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) (*daemon, error) {
+	d := &daemon{p: p, cfg: cfg, log: log, files: &files{}, samples: map[string]parsers.Parser{}, started: p.now()}
+	d.live = &live{d: d, arrivals: make(chan arrival), asks: make(chan func())}
+	var err error
+	if d.set, err = loadRules(cfg.Rules); err != nil {
+		return nil, err
+	}
+	never := append(named(cfg.never, "configured"), named(ownAddresses(log), "own address")...)
+	d.never = rules.Never(never...)
+	d.judge = rules.NewJudge(d.set, rules.Policy{Enforce: d.enforcing(), Never: never})
+	if d.st, err = store.Open(cfg.State, store.Options{Now: p.now(), Warn: func(s string) { log.Error(s) }}); err != nil {
+		return nil, failed(err)
+	}
+	if err = d.restore(ctx); err == nil {
+		err = d.openFirewall()
+	}
+	if err != nil {
+		return nil, failed(errors.Join(err, d.st.Close()))
+	}
+	return d, nil
+}
+
+func named(prefixes []netip.Prefix, name string) []rules.Network {
+	var list []rules.Network
+	for _, p := range prefixes {
+		list = append(list, rules.Network{Prefix: p, Name: name})
+	}
+	return list
+}
+
+// ownAddresses returns this machine's addresses, which are never blocked.
+func ownAddresses(log *slog.Logger) []netip.Prefix {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		log.Warn("own addresses are not known: name them under never", "error", err)
+	}
+	var list []netip.Prefix
+	for _, a := range addrs {
+		if ipn, ok := a.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(ipn.IP); ok {
+				ip = ip.Unmap()
+				list = append(list, netip.PrefixFrom(ip, ip.BitLen()))
+			}
+		}
+	}
+	return list
+}
+
+// restore brings back what an earlier run remembered.
+func (d *daemon) restore(ctx context.Context) error {
+	key, ok, err := hashKey(ctx, &d.st.Reader)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		_, _ = rand.Read(key[:]) // it never fails (crypto/rand)
+		secret := &store.Batch{Now: d.p.now(), Parser: []store.State{{Input: metaInput, Key: []byte(metaHashKey), Value: key[:]}}}
+		if err := d.st.Commit(ctx, secret); err != nil {
+			return err
+		}
+	}
+	d.det = detector.New(d.set, detector.Options{Key: key})
+	if err := d.st.LoadWindows(ctx, d.det.Restore); err != nil {
+		return err
+	}
+	return d.restoreInputs(ctx)
+}
+
+// metaInput is the name under which the store keeps what is the daemon's own and no input's; no path is empty.
+const (
+	metaInput   = ""
+	metaHashKey = "hash key"
+)
+
+// hashKey returns the secret key of the detector's hashes; false where none was made yet.
+func hashKey(ctx context.Context, r *store.Reader) (key [16]byte, ok bool, err error) {
+	err = r.LoadParser(ctx, metaInput, func(k, v []byte) error {
+		if string(k) == metaHashKey && len(v) == len(key) {
+			key, ok = [16]byte(v), true
+		}
+		return nil
+	})
+	return key, ok, err
+}
+
+func (d *daemon) restoreInputs(ctx context.Context) error {
+	segments, err := d.st.LoadSegments(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range segments {
+		number := d.files.number(s.Path, decodeFile(s.File))
+		d.files.refs.Set(s.Seg, pipeline.Segment{Input: number, Index: s.Start / pipeline.SegmentBytes})
+		d.files.refs.Continue(s.Seg) // the newest comes last
+	}
+	cursors, err := d.st.LoadCursors(ctx)
+	if err != nil {
+		return err
+	}
+	for i, cfg := range d.cfg.Inputs {
+		in := &liveInput{cfg: cfg, stream: i, format: cfg.Format}
+		for _, c := range cursors {
+			if c.Path == cfg.Path {
+				in.cursor = decodeCursor(c.File)
+			}
+		}
+		if in.format != "" {
+			if err := d.openParser(ctx, in); err != nil {
+				return err
+			}
+		}
+		d.inputs = append(d.inputs, in)
+	}
+	return nil
+}
+
+// openParser opens the input's parser and gives it back what it remembered.
+func (d *daemon) openParser(ctx context.Context, in *liveInput) error {
+	p, err := parsers.Open(in.format, parsers.Options{Reference: d.p.now(), Location: d.cfg.zone})
+	if err != nil {
+		return usage("input %s: %w", in.cfg.Path, err)
+	}
+	if err := d.st.LoadParser(ctx, in.cfg.Path, p.Restore); err != nil {
+		return fmt.Errorf("restore the parser of %s: %w", in.cfg.Path, err)
+	}
+	in.parser = p
+	return nil
+}
+
+// run works until ctx ends or the loop fails. What it leaves behind is the truth of the last commit.
+func (d *daemon) run(ctx context.Context) error {
+	l, err := control.Listen(d.cfg.Socket)
+	if err != nil {
+		return failed(errors.Join(err, d.close()))
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	var all sync.WaitGroup
+	start := func(what string, f func(context.Context) error) {
+		all.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				stop(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	for _, in := range d.inputs {
+		from := in.cursor
+		start("follow "+in.cfg.Path, func(ctx context.Context) error { return d.follow(ctx, in, from) })
+	}
+	if d.rec != nil {
+		start("firewall", d.rec.Run)
+	}
+	start("control", func(ctx context.Context) error { return control.Serve(ctx, l, d.answer) })
+	start("housekeeping", d.housekeep)
+	d.log.Info("harvestwatch is running", "version", version, "mode", d.cfg.Mode, "inputs", len(d.inputs), "state", d.cfg.State)
+	err = pipeline.Run(ctx, d.live, pipeline.Engine{Detector: d.det, Judge: d.judge, Ceiling: d.p.ceiling}, newJournal(d))
+	if cause := context.Cause(ctx); ctx.Err() != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	} else if ctx.Err() != nil {
+		err = nil
+	}
+	stop(nil)
+	all.Wait()
+	d.log.Info("harvestwatch ends; the blocks stay until they run out")
+	return failed(errors.Join(err, d.close()))
+}
+
+func (d *daemon) close() error {
+	var err error
+	if d.enf != nil {
+		err = d.enf.Close()
+	}
+	return errors.Join(err, d.st.Close())
+}
+
+// wanted returns the blocks that should be in force now: the reconciler's view of the database.
+func (d *daemon) wanted(ctx context.Context) ([]harvestwatch.Block, error) {
+	return d.st.ActiveBlocks(ctx, d.p.now())
+}
+
+// do runs f in the loop's goroutine, between two batches.
+func (d *daemon) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case d.live.asks <- func() { defer close(done); f() }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/internal/pipeline"
+	"github.com/harvestwatch/harvestwatch/internal/tailer"
+	"github.com/harvestwatch/harvestwatch/store"
+)
+
+// journal is the daemon's sink: it gathers what follows from a batch and commits it in one transaction, the cursor
+// included. It belongs to the loop's goroutine.
+type journal struct {
+	d          *daemon
+	records    []store.Record
+	deliveries map[countKey]int
+	totals     map[totalKey]int64
+	grace      int64 // events of blocked sources that came so soon that they were under way
+	leaked     int64 // events of blocked sources after that: enforcement does not work
+}
+
+type countKey struct {
+	source harvestwatch.Source
+	day    int64
+}
+
+type totalKey struct {
+	kind harvestwatch.Kind
+	day  int64
+}
+
+func newJournal(d *daemon) *journal {
+	return &journal{d: d, deliveries: map[countKey]int{}, totals: map[totalKey]int64{}}
+}
+
+// Event implements pipeline.Sink.
+func (j *journal) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
+	if out.Future {
+		j.d.stats.future++
+		return
+	}
+	if out.Late {
+		j.d.stats.late++
+	}
+	day := ev.Seconds() / 86400
+	j.totals[totalKey{ev.Kind, day}]++
+	if ev.Kind == harvestwatch.Delivered {
+		if src, ok := harvestwatch.SourceOf(ev.Addr); ok {
+			j.deliveries[countKey{src, day}]++
+		}
+		return // accepted before the block, most likely
+	}
+	if out.Blocked && j.d.enforcing() {
+		j.leak(ev, out)
+	}
+}
+
+// leak tells, once in a while, that a blocked source still gets through.
+func (j *journal) leak(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
+	if out.Grace {
+		j.grace++
+		return
+	}
+	j.leaked++
+	if j.leaked&(j.leaked-1) == 0 { // the 1st, 2nd, 4th, 8th …
+		j.d.log.Warn("a blocked source still reaches the server: is the log's host the one that blocks?",
+			"source", ev.Addr.String(), "kind", ev.Kind.String(), "events so far", j.leaked)
+	}
+}
+
+// Decision implements pipeline.Sink.
+func (j *journal) Decision(dec *harvestwatch.Decision) {
+	r := store.Record{Decision: *dec, Evidence: j.d.evidence(&dec.Offence)}
+	if dec.Action == harvestwatch.ActBlock {
+		r.Block = &harvestwatch.Block{Prefix: dec.Offence.Source.Prefix(), From: dec.Offence.Fired, Until: dec.Until,
+			Rule: dec.Offence.Rule, Level: dec.Offence.Level, Reason: dec.Reason}
+	}
+	j.records = append(j.records, r)
+	j.d.stats.decisions++
+	j.d.log.Info("decision", "source", dec.Offence.Source.String(), "action", dec.Action.String(), "rule", dec.Offence.Rule,
+		"guard", dec.Guard, "until", dec.Until.UTC().Format(time.RFC3339), "reason", dec.Reason)
+}
+
+// Commit implements pipeline.Sink: one transaction, then a poke.
+func (j *journal) Commit(ctx context.Context, b *pipeline.Batch) error {
+	in := j.d.inputs[b.Stream]
+	batch := &store.Batch{Now: j.d.p.now(), Decisions: j.records}
+	batch.Cursors = []store.Cursor{in.stored()}
+	if in.parser != nil {
+		in.parser.Changes(func(key, value []byte) {
+			batch.Parser = append(batch.Parser, store.State{Input: in.cfg.Path, Key: clone(key), Value: clone(value)})
+		})
+	}
+	j.d.det.Changes(func(src harvestwatch.Source, value []byte) {
+		batch.Windows = append(batch.Windows, store.Window{Source: src, Value: clone(value)})
+	})
+	for key, n := range j.deliveries {
+		batch.Deliveries = append(batch.Deliveries, store.Count{Source: key.source, Day: store.Day(key.day), N: int64(n)})
+	}
+	for key, n := range j.totals {
+		batch.Totals = append(batch.Totals, store.DayTotal{Day: store.Day(key.day), Kind: key.kind.String(), N: n})
+	}
+	j.d.files.refs.Fresh(func(n uint32, seg pipeline.Segment) {
+		gen := j.d.files.byInput[seg.Input]
+		batch.Segments = append(batch.Segments, store.Segment{Seg: n, Path: gen.path, File: encodeFile(gen.id),
+			Start: seg.Index * pipeline.SegmentBytes})
+	})
+	// A kill signal must not tear a commit, so it runs to its end whatever ctx says.
+	if err := j.d.st.Commit(context.WithoutCancel(ctx), batch); err != nil {
+		return fmt.Errorf("%w: the daemon ends, so that nothing is counted twice; start it again when that is mended", err)
+	}
+	if len(j.records) > 0 {
+		j.d.poke()
+	}
+	j.records = j.records[:0]
+	clear(j.deliveries)
+	clear(j.totals)
+	return nil
+}
+
+// clone copies bytes that are only borrowed; nil stays nil and empty stays empty, which the store tells apart.
+func clone(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	return append(make([]byte, 0, len(b)), b...)
+}
+
+// evidence reads the raw lines of an offence from the logs, which may have been rotated since. What can't be had any
+// more is left out.
+func (d *daemon) evidence(o *harvestwatch.Offence) []store.Line {
+	var list []store.Line
+	for _, ref := range o.Evidence[max(0, len(o.Evidence)-store.MaxEvidence):] {
+		gen, offset, ok := d.files.window(ref)
+		if !ok {
+			continue
+		}
+		window, err := tailer.ReadAt(gen.path, gen.id, max(0, offset-1), windowBytes)
+		if err != nil {
+			d.log.Debug("evidence is gone", "log", gen.path, "offset", offset, "error", err)
+			continue
+		}
+		parser := d.sample(gen.path)
+		if parser == nil {
+			continue
+		}
+		line, at, ok := pick(parser, window, offset == 0, o.Source)
+		if !ok {
+			continue
+		}
+		if n := len(list); n > 0 && list[n-1].Offset == offset+at && list[n-1].Path == gen.path {
+			continue
+		}
+		list = append(list, store.Line{Path: gen.path, Offset: offset + at, Time: lineTime(parser, line), Text: string(line)})
+	}
+	return list
+}
+
+var _ pipeline.Sink = (*journal)(nil)

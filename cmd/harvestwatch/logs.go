@@ -1,0 +1,283 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/internal/pipeline"
+	"github.com/harvestwatch/harvestwatch/internal/report"
+	"github.com/harvestwatch/harvestwatch/internal/tailer"
+	"github.com/harvestwatch/harvestwatch/parsers"
+)
+
+// logs are the inputs of one run over old logs, sorted into streams.
+type logs struct {
+	opts    readOptions
+	inputs  []*logInput // in the order of time, which is also that of their numbers
+	streams []*logStream
+	errs    []error // inputs that could not be read, wholly or in part
+	refs    pipeline.Refs
+	parsed  []*pipeline.Parsed
+	spool   *spool
+}
+
+// logInput is one file.
+type logInput struct {
+	tailer.Input
+	number  int32
+	format  string // "" when none was recognised
+	first   int64  // time of the first event, in nanoseconds
+	counts  harvestwatch.Counts
+	reader  *tailer.Reader // open while being read
+	read    atomic.Int64   // compressed bytes read so far
+	stream  *logStream
+	problem error
+}
+
+// logStream is one log with its rotated files: they share a parser, because a message that was accepted before a
+// rotation is delivered after it.
+type logStream struct {
+	key    string
+	inputs []*logInput
+	parser parsers.Parser
+	logs   *logs
+	next   int // index of the next input to open
+	mu     sync.Mutex
+	chunks map[*harvestwatch.Lines]*tailer.Chunk
+}
+
+// headBytes is how much of an input is looked at to recognise its format and to find its first event.
+const headBytes = 64 << 10
+
+// openLogs finds the inputs, recognises their formats and sorts them. An input that can't be read is remembered and
+// the others go on; it is an error only when there is none at all.
+func openLogs(o readOptions, p *program) (*logs, error) {
+	l := &logs{opts: o}
+	found, err := tailer.Expand(o.paths)
+	if err != nil {
+		l.errs = append(l.errs, err)
+	}
+	for _, in := range found {
+		li := &logInput{Input: in}
+		if err := l.examine(li, p); err != nil {
+			var unknown *unknownFormat
+			if errors.As(err, &unknown) {
+				l.close()
+				return nil, &codeError{exitUsage, err}
+			}
+			li.problem = err
+			l.errs = append(l.errs, err)
+		}
+		l.inputs = append(l.inputs, li)
+	}
+	if len(l.inputs) == 0 {
+		return nil, failed(errors.Join(l.errs...))
+	}
+	l.sort()
+	return l, nil
+}
+
+// unknownFormat says that --format names none of ours.
+type unknownFormat struct{ err error }
+
+// Error implements error.
+func (e *unknownFormat) Error() string {
+	return e.err.Error()
+}
+
+// examine recognises an input's format and finds the time of its first event.
+func (l *logs) examine(in *logInput, p *program) error {
+	if in.Path == tailer.Stdin {
+		s, err := newSpool(p.stdin)
+		if err != nil {
+			return err
+		}
+		l.spool = s
+	}
+	r, err := l.open(in)
+	if err != nil {
+		return err
+	}
+	head := r.Head(headBytes)
+	in.format = l.opts.format
+	if in.format == "" {
+		in.format, _ = parsers.Sniff(head)
+	}
+	if in.format != "" {
+		if in.first, err = l.firstTime(in, head); err != nil {
+			return errors.Join(&unknownFormat{err}, r.Close())
+		}
+	}
+	if in.Path == tailer.Stdin { // can't be opened twice
+		in.reader = r
+		return nil
+	}
+	return r.Close()
+}
+
+func (l *logs) open(in *logInput) (*tailer.Reader, error) {
+	if in.Path == tailer.Stdin {
+		return tailer.NewReader(in.Path, l.spool)
+	}
+	return in.Open()
+}
+
+// firstTime returns the time of the first event in head; of the file where there is none.
+func (l *logs) firstTime(in *logInput, head []byte) (int64, error) {
+	parser, err := l.newParser(in)
+	if err != nil {
+		return 0, err
+	}
+	first := in.ModTime.UnixNano()
+	lines := harvestwatch.Lines{Data: head}
+	parser.Lex(&lines)
+	found := false
+	parser.Fold(&lines, func(ev *harvestwatch.Event) {
+		if !found {
+			first, found = ev.Time, true
+		}
+	}, nil)
+	return first, nil
+}
+
+func (l *logs) newParser(in *logInput) (parsers.Parser, error) {
+	ref := in.ModTime
+	if ref.IsZero() {
+		ref = l.opts.now
+	}
+	return parsers.Open(in.format, parsers.Options{Reference: ref, Year: l.opts.year, Location: l.opts.zone})
+}
+
+// sort puts the inputs in the order of their first events and makes the streams.
+func (l *logs) sort() {
+	slices.SortStableFunc(l.inputs, func(a, b *logInput) int {
+		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.Path, b.Path))
+	})
+	byKey := map[string]*logStream{}
+	for i, in := range l.inputs {
+		in.number = int32(i)
+		if in.format == "" || in.problem != nil {
+			continue
+		}
+		key := in.format + "\x00" + in.Group
+		s := byKey[key]
+		if s == nil {
+			s = &logStream{key: key, logs: l, chunks: map[*harvestwatch.Lines]*tailer.Chunk{}}
+			s.parser, in.problem = l.newParser(in)
+			if in.problem != nil {
+				continue
+			}
+			byKey[key] = s
+			l.streams = append(l.streams, s)
+		}
+		s.inputs = append(s.inputs, in)
+		in.stream = s
+	}
+}
+
+// source starts to read all streams and merges them by time.
+func (l *logs) source(ctx context.Context, unparsed func(harvestwatch.Pos, []byte)) pipeline.Source {
+	var sources []pipeline.Source
+	for i, s := range l.streams {
+		ps := pipeline.Parse(ctx, s, s.parser, pipeline.ParseOptions{Workers: runtime.GOMAXPROCS(0), Stream: i, Refs: &l.refs,
+			Counted:  func(input int32, c harvestwatch.Counts) { l.inputs[input].counts.Add(c) },
+			Unparsed: unparsed})
+		l.parsed = append(l.parsed, ps)
+		sources = append(sources, ps)
+	}
+	if len(sources) == 0 {
+		return pipeline.Slice(nil)
+	}
+	return pipeline.Merge(sources...)
+}
+
+// close ends the reading and removes what was spooled.
+func (l *logs) close() {
+	for _, ps := range l.parsed {
+		ps.Close()
+	}
+	l.parsed = nil
+	for _, in := range l.inputs {
+		if in.reader != nil {
+			_ = in.reader.Close() // it was only read from
+			in.reader = nil
+		}
+	}
+	if l.spool != nil {
+		l.spool.remove()
+	}
+}
+
+// Next implements pipeline.Reader: the files of the stream one after the other.
+func (s *logStream) Next() (*harvestwatch.Lines, error) {
+	for s.next < len(s.inputs) {
+		in := s.inputs[s.next]
+		if in.reader == nil {
+			r, err := s.logs.open(in)
+			if err != nil {
+				s.skip(in, err)
+				continue
+			}
+			in.reader = r
+		}
+		c, err := in.reader.Next()
+		in.read.Store(in.reader.Consumed())
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			s.skip(in, err)
+			continue
+		}
+		lines := &harvestwatch.Lines{Data: c.Data, Pos: harvestwatch.Pos{Input: in.number, Line: c.Line, Offset: c.Offset}}
+		s.mu.Lock()
+		s.chunks[lines] = c
+		s.mu.Unlock()
+		return lines, nil
+	}
+	return nil, io.EOF
+}
+
+// skip goes on to the next file, and remembers what was wrong with this one.
+func (s *logStream) skip(in *logInput, err error) {
+	s.next++
+	if in.reader != nil {
+		err = errors.Join(err, in.reader.Close())
+		in.reader = nil
+	}
+	in.problem = err
+}
+
+// Release implements pipeline.Reader.
+func (s *logStream) Release(l *harvestwatch.Lines) {
+	s.mu.Lock()
+	c := s.chunks[l]
+	delete(s.chunks, l)
+	s.mu.Unlock()
+	if c != nil {
+		c.Release()
+	}
+}
+
+// report describes the input for a person or a program.
+func (in *logInput) report() report.Input {
+	r := report.Input{Path: in.Path, Format: in.format, Lines: in.counts.Lines, Events: in.counts.Events,
+		Ignored: in.counts.Ignored, Unparsed: in.counts.Unparsed}
+	if in.stream != nil {
+		r.Assumed = in.stream.parser.Assumed()
+	}
+	if in.format == "" && in.problem == nil {
+		r.Error = "no format recognised; left out"
+	}
+	if in.problem != nil {
+		r.Error = in.problem.Error()
+	}
+	return r
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// futureSlack is how far ahead of the clock a log's stamp may be: beyond it lie bad clocks and local times that were
+// taken for UTC.
+const futureSlack = 300 * time.Second
+
+// readOptions say which logs to read, and how. The flags are shared by the commands that read old logs.
+type readOptions struct {
+	paths        []string
+	format       string // "" to recognise it
+	year         int    // 0 to decide from the file
+	zone         *time.Location
+	since, until int64     // nanoseconds since 1970, 0 for no bound
+	now          time.Time // one moment for the whole run
+}
+
+func readFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "format", Usage: "`NAME` of the logs' format, instead of recognising it"},
+		&cli.IntFlag{Name: "year", Usage: "`YEAR` of the first line, for stamps that carry none"},
+		&cli.StringFlag{Name: "zone", Usage: "IANA `ZONE` of stamps that carry none, and of the times printed"},
+		&cli.StringFlag{Name: "since", Usage: "leave out what was before `TIME`: RFC 3339, 2026-03-02, -2h, yesterday"},
+		&cli.StringFlag{Name: "until", Usage: "leave out what was at or after `TIME`"},
+	}
+}
+
+func (p *program) readOptions(c *cli.Context) (readOptions, error) {
+	o := readOptions{paths: c.Args().Slice(), format: c.String("format"), year: c.Int("year"), zone: localZone(), now: p.now()}
+	if len(o.paths) == 0 {
+		return o, usage("%w", errNoLogs)
+	}
+	if o.year != 0 && (o.year < 1970 || o.year > 2105) {
+		return o, usage("--year %d: it must be from 1970 to 2105", o.year)
+	}
+	if name := c.String("zone"); name != "" {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			return o, usage("--zone %s: name an IANA zone like Europe/Berlin (%w)", name, err)
+		}
+		o.zone = zone
+	}
+	for flag, bound := range map[string]*int64{"since": &o.since, "until": &o.until} {
+		if text := c.String(flag); text != "" {
+			t, err := parseWhen(text, o.now.In(o.zone))
+			if err != nil {
+				return o, usage("--%s: %w", flag, err)
+			}
+			*bound = t.UnixNano()
+		}
+	}
+	return o, nil
+}
+
+// whenLayouts are the forms of a moment, besides RFC 3339.
+var whenLayouts = [...]string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02"}
+
+// parseWhen reads a moment as people give it; now has the zone that they mean.
+func parseWhen(text string, now time.Time) (time.Time, error) {
+	midnight := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
+	switch text {
+	case "now":
+		return now, nil
+	case "today":
+		return midnight, nil
+	case "yesterday":
+		return midnight.AddDate(0, 0, -1), nil
+	}
+	if ago, ok := strings.CutPrefix(text, "-"); ok {
+		d, err := parseDuration(ago)
+		if err != nil {
+			return time.Time{}, err
+		}
+		return now.Add(-d), nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	for _, layout := range whenLayouts {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no moment: say 2026-03-02T15:04:05Z, 2026-03-02, -2h, today or yesterday", text)
+}
+
+// parseDuration reads a duration as Go does, and with d for days.
+func parseDuration(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n int
+		if _, err := fmt.Sscanf(days+".", "%d.", &n); err == nil && n >= 0 && n <= 36500 {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%q is no duration: say 90s, 30m, 2h or 7d", text)
+	}
+	return d, nil
+}
+
+// localZone returns this machine's zone under its own name where that can be found: "Europe/Berlin" tells more than
+// "Local" when a log's zone had to be assumed.
+func localZone() *time.Location {
+	name := os.Getenv("TZ")
+	if name == "" {
+		if target, err := os.Readlink("/etc/localtime"); err == nil {
+			_, name, _ = strings.Cut(target, "zoneinfo/")
+		}
+	}
+	if name != "" {
+		if zone, err := time.LoadLocation(strings.TrimPrefix(name, ":")); err == nil {
+			return zone
+		}
+	}
+	if now := time.Unix(0, 0).In(time.Local); now.Format("MST") == "UTC" {
+		return time.UTC
+	}
+	return time.Local
+}
