@@ -45,6 +45,7 @@ func (p *program) runCommand() *cli.Command {
 			&cli.BoolFlag{Name: "enforce", Usage: "put blocks into effect"},
 			&cli.BoolFlag{Name: "observe", Usage: "touch nothing, whatever the configuration says"},
 			&cli.StringFlag{Name: "rules", Usage: "rule `FILE`, instead of the configured one"},
+			&cli.StringSliceFlag{Name: "never", Usage: "address or `NETWORK` that is never blocked, besides the configured ones"},
 			&cli.StringFlag{Name: "start", Usage: "where to begin a log the first time: `beginning` or end"},
 			&cli.BoolFlag{Name: "debug", Usage: "log more"}),
 		Action: func(c *cli.Context) error {
@@ -77,6 +78,7 @@ func runFlags(c *cli.Context, cfg *Config) error {
 	if c.IsSet("rules") {
 		cfg.Rules = c.String("rules")
 	}
+	cfg.Never = append(cfg.Never, c.StringSlice("never")...)
 	if c.Args().Present() {
 		cfg.Inputs = nil
 	}

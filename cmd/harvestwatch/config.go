@@ -171,6 +171,9 @@ func (c *Config) completeInputs() error {
 			errs = append(errs, fmt.Errorf("input %s is there twice: remove one", in.Path))
 		}
 		seen[in.Path] = true
+		if filepath.Clean(c.State) == in.Path { // a file that is no database would be set aside
+			errs = append(errs, fmt.Errorf("state and the input %s are the same file: name another state", in.Path))
+		}
 		errs = append(errs, oneOf("input.start", in.Start, "beginning", "end"), oneOf("input.wake", in.Wake, "inotify", "poll"))
 	}
 	return errors.Join(errs...)

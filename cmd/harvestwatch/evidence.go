@@ -129,8 +129,10 @@ func visitArchive(r *tailer.Reader, places []place, fn func(place, []byte)) {
 	}
 }
 
-// pick returns the line of window that is an event of src, and where in the stretch of RefBytes that was asked for it
-// begins. window begins one byte before the stretch, or with it at the start of the input.
+// pick returns the line that a reference means, and where in the stretch of RefBytes it begins. window begins one byte
+// before the stretch, or with it at the start of the input. Of the one or two lines that begin in the stretch it is the
+// one that gives an event of src. A line that does so only together with others (a bounce, which names the message and
+// not the client) is told from the short lines between which it stands by its length.
 func pick(parser parsers.Parser, window []byte, first bool, src harvestwatch.Source) (line []byte, at int64, ok bool) {
 	start, before := 0, 1
 	if first {
@@ -141,16 +143,17 @@ func pick(parser parsers.Parser, window []byte, first bool, src harvestwatch.Sou
 		return nil, 0, false
 	}
 	for start-before < pipeline.RefBytes && start < len(window) {
-		line, _, more := bytes.Cut(window[start:], []byte("\n"))
-		if eventOf(parser, line, src) {
-			return bytes.TrimSuffix(line, []byte("\r")), int64(start - before), true
+		next, _, more := bytes.Cut(window[start:], []byte("\n"))
+		sure := eventOf(parser, next, src)
+		if sure || len(next) > len(line) {
+			line, at, ok = bytes.TrimSuffix(next, []byte("\r")), int64(start-before), true
 		}
-		if !more {
+		if sure || !more {
 			break
 		}
-		start += len(line) + 1
+		start += len(next) + 1
 	}
-	return nil, 0, false
+	return line, at, ok
 }
 
 // eventOf reports whether the line gives an event of src.

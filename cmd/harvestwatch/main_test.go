@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,11 +10,19 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/harvestwatch/harvestwatch/internal/nstest"
 	"github.com/harvestwatch/harvestwatch/internal/report"
 )
 
+// isolated runs the tests in a network namespace of their own, where that can be had. The command itself, which scripts
+// and tests start from the same binary, is not concerned.
+type isolated struct{ m *testing.M }
+
+// Run implements testscript.TestingM.
+func (i isolated) Run() int { return nstest.Main(i.m) }
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"harvestwatch": main})
+	testscript.Main(isolated{m}, map[string]func(){"harvestwatch": main})
 }
 
 // TestScripts runs the commands as a user would: each archive in testdata is one story.
@@ -33,17 +39,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("SUDO_USER", "")
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"daemon": daemonCmd, "await": awaitCmd},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"await": awaitCmd},
 	})
-}
-
-// daemonCmd starts the daemon in the background with the arguments of run, and ends it with the script.
-func daemonCmd(ts *testscript.TestScript, neg bool, args []string) {
-	if neg {
-		ts.Fatalf("daemon can't be negated: use harvestwatch run")
-	}
-	stop := startDaemon(ts.Fatalf, ts.MkAbs("daemon.log"), args)
-	ts.Defer(stop)
 }
 
 // awaitCmd repeats a command until its output holds a text: await TEXT COMMAND...
@@ -51,16 +48,14 @@ func awaitCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: await TEXT COMMAND...")
 	}
-	var out bytes.Buffer
+	var out string
 	ok := eventually(func() bool {
-		out.Reset()
-		p := &program{strings.NewReader(""), &out, &out, time.Now}
-		p.run(context.Background(), append([]string{"harvestwatch"}, args[1:]...))
-		return strings.Contains(out.String(), args[0])
+		err := ts.Exec("harvestwatch", args[1:]...)
+		out = ts.ReadFile("stdout")
+		return err == nil && strings.Contains(out, args[0])
 	})
 	if !ok {
-		log, _ := os.ReadFile(ts.MkAbs("daemon.log"))
-		ts.Fatalf("%q did not come; last output:\n%s\ndaemon:\n%s", args[0], out.String(), log)
+		ts.Fatalf("%q did not come; last output:\n%s", args[0], out)
 	}
 }
 

@@ -19,8 +19,8 @@ const many = 10
 // bytes each and the map's own cost, and of offenders, and not with the number of lines.
 type Collector struct {
 	zone      *time.Location
-	distinct  func(rule int) bool // does the rule count distinct recipients?
-	first     int64               // earliest event time, in nanoseconds
+	distinct  func(rule string) bool // does the rule count distinct recipients?
+	first     int64                  // earliest event time, in nanoseconds
 	last      int64
 	totals    Totals
 	sources   map[harvestwatch.Source]*tally
@@ -33,9 +33,9 @@ type Collector struct {
 	hitAll    int64
 }
 
-// NewCollector returns an empty collector. Times are reported in that zone. distinct tells of a rule, by its index,
+// NewCollector returns an empty collector. Times are reported in that zone. distinct tells of a rule, by its name,
 // whether it counts distinct recipients.
-func NewCollector(zone *time.Location, distinct func(rule int) bool) *Collector {
+func NewCollector(zone *time.Location, distinct func(rule string) bool) *Collector {
 	return &Collector{zone: zone, distinct: distinct, sources: map[harvestwatch.Source]*tally{},
 		offenders: map[offenderKey]*Offender{}, hit: map[harvestwatch.Source]int64{}}
 }
@@ -64,7 +64,12 @@ func (c *Collector) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 		c.totals.Connections++
 		c.count(out, &c.prevented.Connections)
 	case harvestwatch.RcptUnknown:
-		t.tries++
+		if ev.Null {
+			t.bounces++
+			c.totals.Bounces++
+		} else {
+			t.tries++
+		}
 		c.totals.UnknownRecipients++
 		c.count(out, &c.prevented.Recipients)
 	case harvestwatch.AuthFail:
@@ -113,15 +118,16 @@ func (c *Collector) Decision(dec *harvestwatch.Decision) {
 		off = &Offender{Source: o.Source.String(), Rule: o.Rule, First: c.time(o.First), Fired: c.time(o.Fired),
 			Count: o.Count, Threshold: o.Threshold, Decision: dec.Action.String(), Guard: dec.Guard, Reason: dec.Reason,
 			Blocks: []Span{}, Evidence: []string{}, source: o.Source, refs: slices.Clone(o.Evidence)}
-		if c.distinct(o.RuleIndex) {
+		if c.distinct(o.Rule) {
 			off.DistinctRecipients = o.Count
 		}
 		c.offenders[key] = off
 	}
 	if dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve {
+		if len(off.Blocks) == 0 { // a guard that spoke for the source once and no longer is not the last word on it
+			off.Decision, off.Guard, off.Reason = dec.Action.String(), dec.Guard, dec.Reason
+		}
 		off.Blocks = append(off.Blocks, Span{From: c.time(o.Fired), Until: c.time(dec.Until), Level: o.Level})
-		// A guard that spoke for the source once and no longer is not the last word on it.
-		off.Decision, off.Guard, off.Reason = dec.Action.String(), dec.Guard, dec.Reason
 	}
 }
 
@@ -192,8 +198,8 @@ func (o *Offender) weight() int64 { return o.Tries + o.AuthFailures + o.Connecti
 // sparedMost bounds the list of spared sources.
 const sparedMost = 20
 
-// spared returns the sources that tried at least half as many unknown recipients as a harvester needs and were not
-// blocked, the most suspicious first, each with the reason.
+// spared returns the sources that tried at least half as many unknown recipients as a harvester needs, or failed to log
+// in as often, or bounced, and were not blocked: the most suspicious first, each with the reason.
 func (c *Collector) spared(st Standings) []Spared {
 	hit := map[harvestwatch.Source]bool{}
 	for key, o := range c.offenders {
@@ -201,17 +207,17 @@ func (c *Collector) spared(st Standings) []Spared {
 	}
 	list := []Spared{}
 	for src, t := range c.sources {
-		if st == nil || hit[src] || t.tries < many/2 && t.authFails < many {
+		if st == nil || hit[src] || t.tries < many/2 && t.bounces < many && t.authFails < many {
 			continue
 		}
 		near := st.Standing(src)
-		sp := Spared{Source: src.String(), Rule: near.Rule, Tries: int64(t.tries), Count: near.Count,
-			Threshold: near.Threshold, Deliveries: int64(t.deliveries)}
+		sp := Spared{Source: src.String(), Rule: near.Rule, Tries: int64(t.tries), Bounces: int64(t.bounces), Count: near.Count,
+			Threshold: near.Threshold, Deliveries: int64(t.deliveries), AuthFailures: int64(t.authFails)}
 		sp.Why = c.why(src, t, near)
 		list = append(list, sp)
 	}
 	slices.SortFunc(list, func(a, b Spared) int {
-		return cmp.Or(cmp.Compare(b.Tries, a.Tries), cmp.Compare(a.Source, b.Source))
+		return cmp.Or(cmp.Compare(b.Tries+b.AuthFailures, a.Tries+a.AuthFailures), cmp.Compare(a.Source, b.Source))
 	})
 	return list[:min(len(list), sparedMost)]
 }
@@ -222,14 +228,18 @@ func (c *Collector) why(src harvestwatch.Source, t *tally, near harvestwatch.Sta
 			return fmt.Sprintf("%s reached its threshold, and %s spoke for the source", o.Rule, o.Guard)
 		}
 	}
-	switch {
+	came := fmt.Sprintf("came to %d of %d for %s", near.Count, near.Threshold, near.Rule)
+	switch recipients := c.distinct(near.Rule); {
+	case near.Threshold == 0 && t.bounces > 0:
+		return "bounces (null sender) are no evidence: a forged sender brings them from honest servers"
 	case near.Threshold == 0:
-		return "none of it is evidence: null sender, temporary refusals, or a server's own trouble"
-	case near.Deliveries > 0:
-		return fmt.Sprintf("came to %d of %d for %s: %s raised what it takes",
-			near.Count, near.Threshold, near.Rule, plural(int64(near.Deliveries), "delivery", "deliveries"))
+		return "none of it is evidence: temporary refusals, or the server's own trouble"
+	case recipients && near.Deliveries > 0:
+		return fmt.Sprintf("%s: %s raised what it takes", came, plural(int64(near.Deliveries), "delivery", "deliveries"))
+	case recipients && int64(t.tries) > 2*int64(near.Count):
+		return came + " within its window: a recipient tried again counts once"
 	default:
-		return fmt.Sprintf("came to %d of %d for %s within its window", near.Count, near.Threshold, near.Rule)
+		return came + " within its window"
 	}
 }
 

@@ -63,7 +63,7 @@ func (l lines) Standing(s harvestwatch.Source) harvestwatch.Standing {
 
 func scan(t *testing.T, most int) *Scan {
 	t.Helper()
-	c := NewCollector(time.UTC, func(int) bool { return true })
+	c := NewCollector(time.UTC, func(string) bool { return true })
 	fill(c)
 	bad, _ := harvestwatch.SourceOf(netip.MustParseAddr("198.51.100.7"))
 	l := lines{bad: {"one", "two \x1b[31m\u202e", "three"}}

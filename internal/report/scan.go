@@ -50,6 +50,7 @@ type Period struct {
 type Totals struct {
 	Connections       int64 `json:"connections"`
 	UnknownRecipients int64 `json:"unknown_recipients"` // refusals, a recipient tried twice counted twice
+	Bounces           int64 `json:"bounces"`            // those of them that came from the null sender
 	Deliveries        int64 `json:"deliveries"`
 	AuthFailures      int64 `json:"auth_failures"`
 	Sources           int64 `json:"sources"`
@@ -108,13 +109,15 @@ type DeliveriesHit struct {
 
 // Spared is a source that looks like an offender and was not blocked, with the reason.
 type Spared struct {
-	Source     string `json:"source"`
-	Rule       string `json:"rule"`
-	Tries      int64  `json:"tries"`
-	Count      int    `json:"count"`     // at its nearest approach to the threshold
-	Threshold  int    `json:"threshold"` // at that moment
-	Deliveries int64  `json:"deliveries"`
-	Why        string `json:"why"`
+	Source       string `json:"source"`
+	Rule         string `json:"rule"`
+	Tries        int64  `json:"tries"`   // unknown recipients, without those of the null sender
+	Bounces      int64  `json:"bounces"` // unknown recipients of the null sender
+	AuthFailures int64  `json:"auth_failures"`
+	Count        int    `json:"count"`     // at its nearest approach to the threshold
+	Threshold    int    `json:"threshold"` // at that moment
+	Deliveries   int64  `json:"deliveries"`
+	Why          string `json:"why"`
 }
 
 // Time is a moment that JSON has in RFC 3339, and null when there is none. It is shown in the zone that it carries.
@@ -130,7 +133,7 @@ func (t Time) MarshalJSON() ([]byte, error) {
 
 // tally is what a source did in the whole period.
 type tally struct {
-	conns, tries, deliveries, authFails uint32
+	conns, tries, bounces, deliveries, authFails uint32
 }
 
 type offenderKey struct {

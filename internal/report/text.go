@@ -41,29 +41,48 @@ func (s *Scan) Text(w io.Writer, o TextOptions) error {
 	return p.err
 }
 
+// plainInputs is how many inputs are listed one by one. Of more, only those are that have something to tell.
+const plainInputs = 24
+
 func (s *Scan) textInputs(p *printer) {
 	tw := p.table()
-	var lines int64
+	var lines, unparsed int64
+	var unknown []string
+	read := 0
 	for _, in := range s.Inputs {
-		format := in.Format
-		if format == "" {
-			format = "unknown"
+		if in.Format == "" && in.Lines == 0 {
+			unknown = append(unknown, Quote(in.Path))
+			continue
 		}
-		understood := 100.0
-		if in.Lines > 0 {
-			understood = 100 * float64(in.Lines-in.Unparsed) / float64(in.Lines)
-		}
+		read++
+		lines += in.Lines
+		unparsed += in.Unparsed
 		note := in.Assumed
 		if in.Error != "" {
 			note = in.Error
 		}
-		tw.printf("%s\t%s\t%s lines\t%s understood\t%s\n", Quote(in.Path), format, thousands(in.Lines), percent(understood), Quote(note))
-		lines += in.Lines
+		if len(s.Inputs) <= plainInputs || note != "" || in.Unparsed*100 > in.Lines {
+			tw.printf("%s\t%s\t%s\t%s understood\t%s\n", Quote(in.Path), in.Format, plural(in.Lines, "line", "lines"),
+				understood(in.Lines, in.Unparsed), Quote(note))
+		}
 	}
 	tw.flush()
-	if len(s.Inputs) > 1 {
-		p.printf("%d inputs, %s lines\n", len(s.Inputs), thousands(lines))
+	if read > 1 {
+		p.printf("%s, %s, %s understood\n", plural(int64(read), "log", "logs"), plural(lines, "line", "lines"), understood(lines, unparsed))
 	}
+	switch n := len(unknown); {
+	case n > 3:
+		p.printf("Left out, because no format was recognised: %s and %d more\n", strings.Join(unknown[:3], ", "), n-3)
+	case n > 0:
+		p.printf("Left out, because no format was recognised: %s\n", strings.Join(unknown, ", "))
+	}
+}
+
+func understood(lines, unparsed int64) string {
+	if lines == 0 {
+		return percent(100)
+	}
+	return percent(100 * float64(lines-unparsed) / float64(lines))
 }
 
 func (s *Scan) textTotals(p *printer) {
@@ -73,9 +92,13 @@ func (s *Scan) textTotals(p *printer) {
 		return
 	}
 	p.printf("\nFrom %s to %s\n", s.Period.From.Format(stamp), s.Period.To.Format(stamp+" -07:00"))
-	p.printf("%s from %s, %s refused, %s, %s\n",
+	bounces := ""
+	if t.Bounces > 0 {
+		bounces = " (" + plural(t.Bounces, "bounce", "bounces") + ")"
+	}
+	p.printf("%s from %s, %s refused%s, %s, %s\n",
 		plural(t.Connections, "connection", "connections"), plural(t.Sources, "source", "sources"),
-		plural(t.UnknownRecipients, "unknown recipient", "unknown recipients"),
+		plural(t.UnknownRecipients, "unknown recipient", "unknown recipients"), bounces,
 		plural(t.Deliveries, "delivery", "deliveries"),
 		plural(t.AuthFailures, "failed authentication", "failed authentications"))
 	if c := s.Concentration; t.UnknownRecipients > 0 {
@@ -103,17 +126,18 @@ func (s *Scan) textOffenders(p *printer, o TextOptions) {
 	}
 	p.printf("\n%s\n", title)
 	tw := p.table()
-	tw.printf("  SOURCE\tRULE\tFIRST\tFIRED\tUNKNOWN\tAUTH FAILED\tCONNECTED\tDELIVERED\tDECISION\tBLOCKS\n")
+	tw.printf("  SOURCE\tRULE\tFIRST\tFIRED\tUNKNOWN\tLOGINS\tCONNECTS\tGOOD\tDECISION\tFOR\n")
 	for i := range shown {
 		f := &shown[i]
 		decision := f.Decision
 		if f.Guard != "" {
 			decision += " (" + f.Guard + ")"
 		}
-		tw.printf("  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Source, f.Rule, f.First.Format(stamp), f.Fired.Format("15:04:05"),
+		tw.printf("  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Source, f.Rule, f.First.Format(stamp), "+"+Duration(f.Fired.Sub(f.First.Time)),
 			thousands(f.Tries), thousands(f.AuthFailures), thousands(f.Connections), thousands(f.Deliveries), decision, spans(f.Blocks))
 	}
 	tw.flush()
+	p.printf("  UNKNOWN recipients tried, LOGINS that failed, CONNECTS, GOOD mail delivered: all in the whole period\n")
 	for i := range shown {
 		s.textEvidence(p, &shown[i], o)
 	}
@@ -167,8 +191,10 @@ func (s *Scan) textSpared(p *printer) {
 	}
 	p.printf("\nNot blocked, and why\n")
 	tw := p.table()
+	tw.printf("  SOURCE\tUNKNOWN\tLOGINS\tGOOD\tWHY\n")
 	for _, sp := range s.Spared {
-		tw.printf("  %s\t%s\t%s\t%s\n", sp.Source, thousands(sp.Tries)+" unknown", plural(sp.Deliveries, "delivery", "deliveries"), sp.Why)
+		tw.printf("  %s\t%s\t%s\t%s\t%s\n", sp.Source, thousands(sp.Tries+sp.Bounces), thousands(sp.AuthFailures),
+			thousands(sp.Deliveries), sp.Why)
 	}
 	tw.flush()
 }

@@ -1,0 +1,119 @@
+package detector
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/harvestwatch/harvestwatch"
+)
+
+// hasher is SipHash-1-3 (Aumasson and Bernstein, 2012) under the detector's key: whoever does not know the key can
+// neither choose recipients that count as one nor sources that crowd one place of the table.
+type hasher struct {
+	k0, k1 uint64
+	buf    [harvestwatch.MaxField]byte // where text is put into its normal form
+}
+
+func newHasher(key [16]byte) hasher {
+	return hasher{k0: binary.LittleEndian.Uint64(key[:8]), k1: binary.LittleEndian.Uint64(key[8:])}
+}
+
+type sipState struct{ v0, v1, v2, v3 uint64 }
+
+func (s *sipState) round() {
+	s.v0 += s.v1
+	s.v1 = bits.RotateLeft64(s.v1, 13) ^ s.v0
+	s.v0 = bits.RotateLeft64(s.v0, 32)
+	s.v2 += s.v3
+	s.v3 = bits.RotateLeft64(s.v3, 16) ^ s.v2
+	s.v0 += s.v3
+	s.v3 = bits.RotateLeft64(s.v3, 21) ^ s.v0
+	s.v2 += s.v1
+	s.v1 = bits.RotateLeft64(s.v1, 17) ^ s.v2
+	s.v2 = bits.RotateLeft64(s.v2, 32)
+}
+
+func (h *hasher) begin() sipState {
+	return sipState{h.k0 ^ 0x736f6d6570736575, h.k1 ^ 0x646f72616e646f6d, h.k0 ^ 0x6c7967656e657261, h.k1 ^ 0x7465646279746573}
+}
+
+func (s *sipState) word(m uint64) {
+	s.v3 ^= m
+	s.round()
+	s.v0 ^= m
+}
+
+func (s *sipState) end() uint64 {
+	s.v2 ^= 0xff
+	s.round()
+	s.round()
+	s.round()
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+}
+
+// sum returns the hash of p.
+func (h *hasher) sum(p []byte) uint64 {
+	s := h.begin()
+	last := uint64(len(p)) << 56
+	for ; len(p) >= 8; p = p[8:] {
+		s.word(binary.LittleEndian.Uint64(p))
+	}
+	for i, c := range p {
+		last |= uint64(c) << (8 * i)
+	}
+	s.word(last)
+	return s.end()
+}
+
+// source returns where in the table a source belongs.
+func (h *hasher) source(src harvestwatch.Source) uint64 {
+	s := h.begin()
+	s.word(uint64(src))
+	s.word(8 << 56)
+	return s.end()
+}
+
+// recipient returns the hash of a recipient in its normal form: lower case ASCII, the local part without its +tag. It
+// is never 0.
+func (h *hasher) recipient(addr []byte) uint32 {
+	addr = addr[:min(len(addr), len(h.buf))]
+	local, domain := addr, []byte(nil)
+	if at := bytes.LastIndexByte(addr, '@'); at >= 0 {
+		local, domain = addr[:at], addr[at:]
+	}
+	if plus := bytes.IndexByte(local, '+'); plus > 0 {
+		local = local[:plus]
+	}
+	n := lower(h.buf[:], local)
+	n += lower(h.buf[n:], domain)
+	return fold(h.sum(h.buf[:n]))
+}
+
+// user returns the hash of a user's name in lower case, and 0 for no name.
+func (h *hasher) user(name []byte) uint32 {
+	if len(name) == 0 {
+		return 0
+	}
+	n := lower(h.buf[:], name[:min(len(name), len(h.buf))])
+	return fold(h.sum(h.buf[:n]))
+}
+
+// fold makes 32 bits of 64, never 0.
+func fold(x uint64) uint32 {
+	if y := uint32(x) ^ uint32(x>>32); y != 0 {
+		return y
+	}
+	return 1
+}
+
+// lower writes text in lower case ASCII and returns its length.
+func lower(to, text []byte) int {
+	for i, c := range text {
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		}
+		to[i] = c
+	}
+	return len(text)
+}

@@ -1,0 +1,150 @@
+// Package loggen makes up labelled mail traffic: a seeded, entity-based model of who talks to a mail server, rendered
+// as the server's log, with the truth about every source beside it. Tests, benchmarks and the command that simulates
+// traffic use it.
+//
+// It doesn't detect, parse or read anything, and it knows no rule: a label says what a sane rule set should do with a
+// source, given how the source behaves. Addresses come from 240.0.0.0/4 and 2001:db8::/32 and names end in .example, so
+// that a block list made of a generated log can hurt nobody. It starts no goroutine, reads no clock and has no state
+// outside a call.
+//
+// The model is in entity.go, hostile.go and good.go: entities that wake up and give sessions, which are neutral to the
+// format. A renderer (postfix.go) writes the lines of a session's steps. Another log format is another renderer.
+package loggen
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Stamp is the form of the time at the beginning of a line.
+type Stamp uint8
+
+// The forms of stamps.
+const (
+	StampRFC3339 Stamp = iota // 2026-03-02T09:14:07.120331+01:00
+	StampBSD                  // Mar  2 09:14:07, in the start's zone
+)
+
+// Config says what traffic to make. The zero value of every field but Seed has a default.
+type Config struct {
+	Seed       uint64        // equal configurations with equal seeds give equal bytes
+	Start      time.Time     // the first moment, in the zone that stamps show; by default 2026-03-02 00:00 UTC, a Monday
+	Duration   time.Duration // how long clients go on to begin sessions; by default 72 hours; at least a minute
+	Lines      int64         // how many lines to aim at, hit within some per cent; 0 means that JunkPerDay says it
+	JunkPerDay int64         // hostile recipients and connections a day where Lines is 0; by default 100,000
+	GoodPerDay int64         // good messages a day; by default 1,700, and fewer where they would be over a sixth of Lines
+	Mix        Mix           // who the hostile clients are; by default Classic
+	Stamp      Stamp         // the form of the stamps
+	Host       string        // the server's name in each line, by default mx1; no white space
+	Only       []string      // if set, only entities of these classes (as in Source.Class) take part, with the streams they have anyway
+}
+
+// Mix is the share of each hostile class in the hostile lines. The shares needn't add up to anything.
+type Mix struct {
+	Fast        float64 // harvesters that try dozens to thousands of recipients within minutes or hours
+	Slow        float64 // harvesters with one try every 20 to 50 minutes
+	Evader      float64 // harvesters whose every fourth recipient exists, but who never deliver
+	Botnet      float64 // campaigns whose members try one to three recipients each
+	Spam        float64 // senders refused by a block list or a content filter
+	Guess       float64 // password guessers
+	Flood       float64 // clients that only connect, hundreds of times a minute
+	Backscatter float64 // servers that bounce forged mail: harmless, and not to be blocked
+}
+
+// Classic is the mix of a server that is harvested by single hosts: about three sessions in four are theirs.
+func Classic() Mix {
+	return Mix{Fast: .74, Slow: .02, Evader: .025, Botnet: .05, Spam: .08, Guess: .035, Flood: .035, Backscatter: .015}
+}
+
+// Mixed is a mix in which single hosts and botnets harvest alike.
+func Mixed() Mix {
+	return Mix{Fast: .38, Slow: .12, Evader: .05, Botnet: .26, Spam: .09, Guess: .035, Flood: .045, Backscatter: .02}
+}
+
+// Botnets is a mix in which nearly all harvesting comes from hosts that try one to three recipients.
+func Botnets() Mix {
+	return Mix{Fast: .05, Slow: .05, Evader: .03, Botnet: .68, Spam: .09, Guess: .035, Flood: .045, Backscatter: .02}
+}
+
+// ErrConfig is the kind of error that a configuration gets which can't be followed.
+var ErrConfig = errors.New("traffic configuration")
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Start.IsZero() {
+		c.Start = time.Date(2026, time.March, 2, 0, 0, 0, 0, time.UTC)
+	}
+	if c.Duration == 0 {
+		c.Duration = 72 * time.Hour
+	}
+	if c.JunkPerDay == 0 {
+		c.JunkPerDay = 100_000
+	}
+	if c.GoodPerDay == 0 {
+		c.GoodPerDay = 1_700
+	}
+	if c.Mix == (Mix{}) {
+		c.Mix = Classic()
+	}
+	if c.Host == "" {
+		c.Host = "mx1"
+	}
+	switch {
+	case c.Duration < time.Minute || c.Duration > 10*365*24*time.Hour:
+		return c, fmt.Errorf("%w: the duration is %v; take one from a minute to ten years", ErrConfig, c.Duration)
+	case c.Lines < 0 || c.JunkPerDay < 0 || c.GoodPerDay < 0:
+		return c, fmt.Errorf("%w: a number of lines or messages is negative; take 0 for the default", ErrConfig)
+	case c.Start.Year() < 1971 || c.Start.Year() > 2200:
+		return c, fmt.Errorf("%w: the start lies in the year %d; take one from 1971 to 2200", ErrConfig, c.Start.Year())
+	case strings.ContainsAny(c.Host, " \t\r\n") || len(c.Host) > 255:
+		return c, fmt.Errorf("%w: %q is no host name; take one without white space", ErrConfig, c.Host)
+	case c.Mix.total() <= 0:
+		return c, fmt.Errorf("%w: the mix has no positive share; leave it empty for the classic one", ErrConfig)
+	}
+	for _, name := range c.Only {
+		if _, ok := classOf(name); !ok {
+			return c, fmt.Errorf("%w: there is no class %q; the classes are %s", ErrConfig, name, strings.Join(Classes(), ", "))
+		}
+	}
+	return c, nil
+}
+
+func (m Mix) shares() [classes]float64 {
+	return [classes]float64{fast: m.Fast, slow: m.Slow, evader: m.Evader, botnet: m.Botnet, spammer: m.Spam, guesser: m.Guess,
+		flooder: m.Flood, backscatter: m.Backscatter}
+}
+
+func (m Mix) total() float64 {
+	t := 0.0
+	for _, s := range m.shares() {
+		if s < 0 {
+			return -1
+		}
+		t += s
+	}
+	return t
+}
+
+// Generate writes a Postfix log of the traffic that cfg asks for to w, in the order of time, and returns the truth
+// about it. Memory is that of the sources and of the sessions that are open at one moment, whatever the number of
+// lines. It returns an error that wraps ErrConfig for a configuration it can't follow, and w's error, wrapped, with the
+// truth about what had been made until then.
+func Generate(w io.Writer, cfg Config) (Truth, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return Truth{}, err
+	}
+	out := bufio.NewWriterSize(w, 1<<18)
+	world := newWorld(cfg)
+	r := newPostfix(world, out)
+	world.run(r)
+	t := world.truth()
+	t.Lines, t.Bytes = r.lines, r.bytes
+	if err := out.Flush(); err != nil {
+		return t, fmt.Errorf("write generated log after %d lines: %w", r.lines, err)
+	}
+	return t, nil
+}

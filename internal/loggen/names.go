@@ -1,0 +1,124 @@
+package loggen
+
+import (
+	"net/netip"
+	"strconv"
+)
+
+// Words that names are put together from. Nobody changes them.
+var (
+	firstNames = [...]string{"anna", "bernd", "carla", "dieter", "elke", "frank", "gabi", "hans", "ines", "jan", "karin", "lars", "maria",
+		"nils", "olga", "peter", "rita", "stefan", "tanja", "uwe", "vera", "walter", "yvonne", "zoe", "alexander", "charlotte",
+		"friederike", "john", "mary", "robert", "patricia", "michael"}
+	lastNames = [...]string{"adler", "becker", "conrad", "dorn", "ebert", "fuchs", "graf", "huber", "jung", "koch", "lang", "maier", "neumann",
+		"otto", "pohl", "reuter", "schmid", "thoma", "ulrich", "vogt", "weber", "zorn", "zimmermann", "schneider", "hoffmann",
+		"smith", "johnson", "williams", "brown", "miller", "davis", "anderson"}
+	businesses = [...]string{"spedition", "druckerei", "steuerbuero", "maschinenbau", "gemeinde", "schule", "verlag", "lieferant", "handel",
+		"technik", "consulting", "logistics", "hotel", "praxis", "architekten", "versicherung"}
+	ourDomains = [...]string{"kontor.example", "kontor-gruppe.example", "service.kontor.example"}
+	offers     = [...]string{"cheap-pills", "casino-bonus", "quick-credit", "web-traffic", "seo-boost", "replica-watch", "diet-secret", "crypto-win"}
+	isps       = [...]string{"dsl.isp", "dyn.telco", "cable.provider", "mobile.carrier", "vps.hosting", "cloud.hoster"}
+)
+
+// mailboxes is how many local parts exist at the server.
+const mailboxes = 400
+
+// appendValid appends the k-th address that exists. No other function here makes one that does.
+func appendValid(b []byte, k uint64) []byte {
+	k %= mailboxes
+	b = append(b, firstNames[k%uint64(len(firstNames))]...)
+	b = append(b, '.')
+	b = append(b, lastNames[k/uint64(len(firstNames))%uint64(len(lastNames))]...)
+	b = append(b, '@')
+	return append(b, ourDomains[k%uint64(len(ourDomains))]...)
+}
+
+// appendGuess appends the k-th address of a harvester's dictionary. Different k below 2^31 give different addresses,
+// and none of them exists: each has a number in its local part.
+func appendGuess(b []byte, k uint64) []byte {
+	f := firstNames[k%32]
+	l := lastNames[k>>5%32]
+	form, number := k>>10%3, k/(3<<10)
+	switch form {
+	case 0:
+		b = append(append(append(b, f...), '.'), l...)
+	case 1:
+		b = append(append(append(b, f[0]), l...), f[len(f)-2:]...)
+	default:
+		b = append(append(append(b, l...), '_'), f...)
+	}
+	b = strconv.AppendUint(b, number, 10)
+	b = append(b, '@')
+	return append(b, ourDomains[0]...)
+}
+
+// appendDead appends the k-th address of somebody who has left.
+func appendDead(b []byte, k uint64) []byte {
+	b = append(b, "ex-"...)
+	b = append(b, firstNames[k%32]...)
+	b = append(b, '.')
+	b = append(b, lastNames[k>>5%32]...)
+	b = strconv.AppendUint(b, k>>10%90+10, 10)
+	b = append(b, '@')
+	return append(b, ourDomains[k>>17%3]...)
+}
+
+// appendTypo appends the k-th address that exists, mistyped: one letter of it stands twice.
+func appendTypo(b []byte, k uint64) []byte {
+	lo := len(b)
+	b = appendValid(b, k)
+	at := lo + 1 + int(k/mailboxes%3)
+	b = append(b, 0)
+	copy(b[at+1:], b[at:])
+	b[at] = 'q'
+	return b
+}
+
+// person appends somebody at a domain.
+func appendPerson(b []byte, k uint64, domain []byte) []byte {
+	b = append(append(append(b, firstNames[k%32]...), '.'), lastNames[k>>5%32]...)
+	b = append(b, '@')
+	return append(b, domain...)
+}
+
+// mix64 is a bijection of 64-bit numbers that scatters them (the finaliser of splitmix64).
+func mix64(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// hostV4 gives the address of a single host: another for each class and each index below 2^22. It lies in the upper half
+// of 240.0.0.0/4, where no pool has its addresses.
+func hostV4(c class, index uint32) netip.Addr {
+	n := uint32(c)<<22 | index&(1<<22-1) // below 2^27: there are fewer than 32 classes
+	n = (n*0x5851f42d + 0x1234567) & (1<<27 - 1)
+	if n == 1<<27-1 { // 255.255.255.255 is for broadcasts
+		return v4(0xf7ffffff)
+	}
+	return v4(0xf8000000 | n)
+}
+
+// poolV4 gives address k of a pool that has a /24 to itself.
+func poolV4(c class, index uint32, k int) netip.Addr {
+	n := uint32(c)<<14 | index&(1<<14-1)
+	n = (n*0x2c1b3c6d + 0x297a2d) & (1<<19 - 1)
+	return v4(0xf0000000 | n<<8 | uint32(k&255))
+}
+
+func v4(n uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+}
+
+// hostV6 gives an address in the /64 of a class and index, within 2001:db8::/32.
+func hostV6(c class, index uint32, low uint64) netip.Addr {
+	n := uint32(c)<<22 | index&(1<<22-1)
+	n = n*0x9e3779b1 + 0x7f4a7c15
+	a := [16]byte{0x20, 0x01, 0x0d, 0xb8, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
+	for i := range 8 {
+		a[8+i] = byte(low >> (56 - 8*i))
+	}
+	return netip.AddrFrom16(a)
+}
