@@ -19,9 +19,12 @@ import (
 
 // Options are what a Detector is made with, besides the rules.
 type Options struct {
-	Key        [16]byte      // of the hashes; secret, and the same for as long as saved state is used. Constant in tests
-	MaxSources int           // how many sources are known at a time; 0: 2,000,000; at most 16,000,000
-	Grace      time.Duration // so long after an offence events can have been under way; 0: 60 s; negative: none; whole seconds
+	Key        [16]byte // of the hashes; secret, and the same for as long as saved state is used. Constant in tests
+	MaxSources int      // how many sources are known at a time; 0: 2,000,000; at most 16,000,000
+	// Forgotten is told of a source's standing when time has made all else of it meaningless and its record is cleared;
+	// it must not call the detector. nil tells nobody. A scan, which speaks of all sources at its end, listens.
+	Forgotten func(harvestwatch.Standing)
+	Grace     time.Duration // so long after an offence events can have been under way; 0: 60 s; negative: none; whole seconds
 }
 
 const (
@@ -51,17 +54,19 @@ type Detector struct {
 	grace uint32
 	max   int
 
-	dirty []uint64              // a bit for each record that changed since Changes
-	gone  []harvestwatch.Source // saved sources that were forgotten since Changes
-	hand  uint32                // the record that sweep looks at next
-	rng   uint64                // for evict
-	stats Stats
-	value []byte // what Changes yields
+	forgotten func(harvestwatch.Standing)
+	dirty     []uint64              // a bit for each record that changed since Changes
+	gone      []harvestwatch.Source // saved sources that were forgotten since Changes
+	hand      uint32                // the record that sweep looks at next
+	rng       uint64                // for evict
+	stats     Stats
+	value     []byte // what Changes yields
 }
 
 // New makes a detector that knows nothing yet.
 func New(set *rules.Set, o Options) *Detector {
-	d := &Detector{compiled: compile(set), hash: newHasher(o.Key), slabs: newSlabs(), grace: defaultGrace, max: defaultSources}
+	d := &Detector{compiled: compile(set), hash: newHasher(o.Key), slabs: newSlabs(), grace: defaultGrace, max: defaultSources,
+		forgotten: o.Forgotten}
 	d.table.hash = &d.hash
 	d.table.stride = wLists + len(d.counters)
 	if o.MaxSources > 0 {

@@ -116,13 +116,22 @@ func (d *Detector) Standing(src harvestwatch.Source) harvestwatch.Standing {
 	if id == 0 {
 		return out
 	}
-	r := d.table.rec(id)
-	if n := int(r[wNearRule] >> 16); n > 0 && !d.dead(r) {
-		out.Rule = d.rules[n-1].name
-		out.Count, out.Threshold = int(r[wNear]&math.MaxUint16), int(r[wNear]>>16)
-		out.Deliveries = int(r[wNearRule] & math.MaxUint16)
+	if r := d.table.rec(id); !d.dead(r) {
+		d.standing(r, &out)
 	}
 	return out
+}
+
+// standing fills in what a record holds of a source's nearest approach. It reports false where there was none.
+func (d *Detector) standing(r record, out *harvestwatch.Standing) bool {
+	n := int(r[wNearRule] >> 16)
+	if n == 0 {
+		return false
+	}
+	out.Rule = d.rules[n-1].name
+	out.Count, out.Threshold = int(r[wNear]&math.MaxUint16), int(r[wNear]>>16)
+	out.Deliveries = int(r[wNearRule] & math.MaxUint16)
+	return true
 }
 
 // Settle tells what was decided about an offence. After a block or a would-be block the source's events are left out

@@ -1,5 +1,7 @@
 package detector
 
+import "github.com/harvestwatch/harvestwatch"
+
 // dead says whether time has made a record meaningless: no window, block, offence or memory holds anything of it.
 func (d *Detector) dead(r record) bool {
 	if r[wLast] > before(d.now, d.longest) {
@@ -24,6 +26,11 @@ func (d *Detector) dead(r record) bool {
 
 // empty gives back all that a record holds but its place in the table.
 func (d *Detector) empty(r record) {
+	if d.forgotten != nil {
+		if last := (harvestwatch.Standing{Source: r.key()}); d.standing(r, &last) {
+			d.forgotten(last)
+		}
+	}
 	d.clearLists(r)
 	if i := r.side(); i != 0 {
 		s := d.sides.at(i)

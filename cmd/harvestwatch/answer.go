@@ -130,41 +130,64 @@ func (d *daemon) block(ctx context.Context, a blockArgs) (*harvestwatch.Block, e
 	if err != nil {
 		return nil, err
 	}
+	d.want.add(b)
 	d.poke()
 	d.log.Info("blocked by hand", "prefix", a.Prefix.String(), "until", b.Until.UTC().Format(time.RFC3339), "who", a.Who)
 	return &b, nil
 }
 
-// unblock ends every block of a prefix, and the detector's memory of its offence.
-func (d *daemon) unblock(ctx context.Context, a blockArgs) ([]harvestwatch.Block, error) {
+// unblockAnswer says which blocks were ended, and which others still hold the prefix.
+type unblockAnswer struct {
+	Ended []harvestwatch.Block `json:"ended"`
+	Still []harvestwatch.Block `json:"still"`
+}
+
+// unblock ends every block of a prefix, or of the source that it lies in, and the detector's memory of the offence.
+func (d *daemon) unblock(ctx context.Context, a blockArgs) (*unblockAnswer, error) {
 	now := d.p.now()
-	var ended []harvestwatch.Block
+	prefixes := []netip.Prefix{a.Prefix}
+	if src, ok := harvestwatch.ParseSource(a.Prefix.String()); ok && src.Prefix() != a.Prefix {
+		prefixes = append(prefixes, src.Prefix())
+	}
+	var answer unblockAnswer
 	var err error
 	if asked := d.do(ctx, func() {
-		audit := store.Audit{Time: now, Who: a.Who, What: "unblock", Text: a.Prefix.String()}
-		if ended, err = d.st.EndBlock(ctx, a.Prefix, now, audit); err == nil {
-			d.release(a.Prefix, ended)
+		for _, p := range prefixes {
+			var ended []harvestwatch.Block
+			audit := store.Audit{Time: now, Who: a.Who, What: "unblock", Text: p.String()}
+			if ended, err = d.st.EndBlock(ctx, p, now, audit); err != nil {
+				return
+			}
+			answer.Ended = append(answer.Ended, ended...)
 		}
+		err = d.release(ctx, prefixes)
 	}); asked != nil {
 		return nil, asked
 	}
+	d.want.forget()
+	d.poke()
 	if err != nil {
 		return nil, err
 	}
-	d.poke()
-	d.log.Info("unblocked by hand", "prefix", a.Prefix.String(), "blocks", len(ended), "who", a.Who)
-	return ended, nil
+	holding, err := d.wanted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range holding {
+		if b.Prefix.Overlaps(a.Prefix) {
+			answer.Still = append(answer.Still, b)
+		}
+	}
+	d.log.Info("unblocked by hand", "prefix", a.Prefix.String(), "blocks", len(answer.Ended), "who", a.Who)
+	return &answer, nil
 }
 
-// release lets the detector forget the offences of the sources concerned; the next commit makes that last.
-func (d *daemon) release(asked netip.Prefix, ended []harvestwatch.Block) {
-	prefixes := []netip.Prefix{asked}
-	for i := range ended {
-		prefixes = append(prefixes, ended[i].Prefix)
-	}
+// release lets the detector forget the offences of the sources concerned, for good.
+func (d *daemon) release(ctx context.Context, prefixes []netip.Prefix) error {
 	for _, p := range prefixes {
 		if src, ok := harvestwatch.ParseSource(p.String()); ok {
 			d.det.Release(src, d.det.Now())
 		}
 	}
+	return d.st.Commit(context.WithoutCancel(ctx), &store.Batch{Now: d.p.now(), Windows: d.changedWindows()})
 }

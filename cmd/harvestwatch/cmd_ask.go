@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -133,20 +132,21 @@ func (p *program) unblockCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			var ended []harvestwatch.Block
-			if err := ask(c.Context, cfg, "unblock", args, &ended); err != nil {
+			var a unblockAnswer
+			if err := ask(c.Context, cfg, "unblock", args, &a); err != nil {
 				return err
 			}
-			if len(ended) == 0 {
-				_, err = fmt.Fprintf(p.stdout, "%s was not blocked\n", prefixText(args.Prefix))
-				return err
+			out := &lineWriter{w: p.stdout}
+			if len(a.Ended) == 0 {
+				out.printf("%s was not blocked by itself\n", prefixText(args.Prefix))
 			}
-			for _, b := range ended {
-				if _, err := fmt.Fprintf(p.stdout, "%s is no longer blocked (block %s)\n", prefixText(b.Prefix), b.ID); err != nil {
-					return err
-				}
+			for _, b := range a.Ended {
+				out.printf("%s is no longer blocked (block %s)\n", prefixText(b.Prefix), b.ID)
 			}
-			return nil
+			for _, b := range a.Still {
+				out.printf("%s is still blocked until %s: harvestwatch unblock %s ends it\n", prefixText(b.Prefix), local(b.Until), prefixText(b.Prefix))
+			}
+			return out.err
 		},
 	}
 }
@@ -175,5 +175,3 @@ func who() string {
 	}
 	return u.Username
 }
-
-var errNotOne = errors.New("name one address")

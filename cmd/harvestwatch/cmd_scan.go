@@ -68,11 +68,11 @@ func (p *program) scan(ctx context.Context, o scanOptions) error {
 		return err
 	}
 	defer logs.close()
-	det := detector.New(set, detector.Options{})
 	col := report.NewCollector(o.read.zone, func(name string) bool {
 		r, ok := set.Rule(name)
 		return ok && r.Distinct == rules.Recipient
 	})
+	det := detector.New(set, detector.Options{Forgotten: col.Forgotten})
 	progress := p.startProgress(logs)
 	runErr := pipeline.Run(ctx, logs.source(ctx, nil), pipeline.Engine{Detector: det, Judge: judge,
 		Ceiling: p.ceiling, Since: o.read.since, Until: o.read.until}, col)

@@ -35,6 +35,7 @@ type daemon struct {
 	st      *store.Store // safe for concurrent use
 	enf     firewall.Enforcer
 	rec     *firewall.Reconciler // safe for concurrent use; nil when nothing is enforced
+	want    wantList             // safe for concurrent use
 	inputs  []*liveInput
 	files   *files
 	samples map[string]parsers.Parser // by path: parsers that only look at single lines of evidence
@@ -125,7 +126,28 @@ func (d *daemon) restore(ctx context.Context) error {
 	if err := d.st.LoadWindows(ctx, d.det.Restore); err != nil {
 		return err
 	}
+	if err := d.resumeJudge(ctx); err != nil {
+		return err
+	}
 	return d.restoreInputs(ctx)
+}
+
+// resumeJudge tells the judge's breaker of the blocks, and would-be blocks, that count for it.
+func (d *daemon) resumeJudge(ctx context.Context) error {
+	records, err := d.st.History(ctx, store.Query{Bare: true})
+	if err != nil {
+		return err
+	}
+	var blocks []harvestwatch.Block
+	for i := len(records) - 1; i >= 0; i-- { // the oldest first
+		dec := &records[i].Decision
+		r, known := d.set.Rule(dec.Offence.Rule)
+		if known && r.Mode == rules.Enforce && (dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve) {
+			blocks = append(blocks, harvestwatch.Block{From: dec.Offence.Fired, Until: dec.Until})
+		}
+	}
+	d.judge.Resume(blocks)
+	return nil
 }
 
 // metaInput is the name under which the store keeps what is the daemon's own and no input's; no path is empty.
@@ -232,11 +254,6 @@ func (d *daemon) close() error {
 		err = d.enf.Close()
 	}
 	return errors.Join(err, d.st.Close())
-}
-
-// wanted returns the blocks that should be in force now: the reconciler's view of the database.
-func (d *daemon) wanted(ctx context.Context) ([]harvestwatch.Block, error) {
-	return d.st.ActiveBlocks(ctx, d.p.now())
 }
 
 // do runs f in the loop's goroutine, between two batches.

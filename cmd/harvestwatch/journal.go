@@ -94,9 +94,7 @@ func (j *journal) Commit(ctx context.Context, b *pipeline.Batch) error {
 			batch.Parser = append(batch.Parser, store.State{Input: in.cfg.Path, Key: clone(key), Value: clone(value)})
 		})
 	}
-	j.d.det.Changes(func(src harvestwatch.Source, value []byte) {
-		batch.Windows = append(batch.Windows, store.Window{Source: src, Value: clone(value)})
-	})
+	batch.Windows = j.d.changedWindows()
 	for key, n := range j.deliveries {
 		batch.Deliveries = append(batch.Deliveries, store.Count{Source: key.source, Day: store.Day(key.day), N: int64(n)})
 	}
@@ -112,13 +110,25 @@ func (j *journal) Commit(ctx context.Context, b *pipeline.Batch) error {
 	if err := j.d.st.Commit(context.WithoutCancel(ctx), batch); err != nil {
 		return fmt.Errorf("%w: the daemon ends, so that nothing is counted twice; start it again when that is mended", err)
 	}
-	if len(j.records) > 0 {
-		j.d.poke()
+	for i := range batch.Decisions {
+		if block := batch.Decisions[i].Block; block != nil {
+			j.d.want.add(*block)
+			j.d.poke()
+		}
 	}
 	j.records = j.records[:0]
 	clear(j.deliveries)
 	clear(j.totals)
 	return nil
+}
+
+// changedWindows returns what the detector remembers anew since the last commit.
+func (d *daemon) changedWindows() []store.Window {
+	var list []store.Window
+	d.det.Changes(func(src harvestwatch.Source, value []byte) {
+		list = append(list, store.Window{Source: src, Value: clone(value)})
+	})
+	return list
 }
 
 // clone copies bytes that are only borrowed; nil stays nil and empty stays empty, which the store tells apart.

@@ -31,13 +31,22 @@ type Collector struct {
 	prevented Prevented
 	hit       map[harvestwatch.Source]int64
 	hitAll    int64
+	forgotten map[harvestwatch.Source]harvestwatch.Standing // of sources that the detector cleared: the nearest approach
 }
 
 // NewCollector returns an empty collector. Times are reported in that zone. distinct tells of a rule, by its name,
 // whether it counts distinct recipients.
 func NewCollector(zone *time.Location, distinct func(rule string) bool) *Collector {
 	return &Collector{zone: zone, distinct: distinct, sources: map[harvestwatch.Source]*tally{},
-		offenders: map[offenderKey]*Offender{}, hit: map[harvestwatch.Source]int64{}}
+		offenders: map[offenderKey]*Offender{}, hit: map[harvestwatch.Source]int64{},
+		forgotten: map[harvestwatch.Source]harvestwatch.Standing{}}
+}
+
+// Forgotten notes how near a source came that the detector no longer keeps in mind.
+func (c *Collector) Forgotten(s harvestwatch.Standing) {
+	if was, ok := c.forgotten[s.Source]; !ok || s.Count*was.Threshold > was.Count*s.Threshold {
+		c.forgotten[s.Source] = s
+	}
 }
 
 // Event implements pipeline.Sink.
@@ -211,6 +220,9 @@ func (c *Collector) spared(st Standings) []Spared {
 			continue
 		}
 		near := st.Standing(src)
+		if near.Rule == "" {
+			near = c.forgotten[src]
+		}
 		sp := Spared{Source: src.String(), Rule: near.Rule, Tries: int64(t.tries), Bounces: int64(t.bounces), Count: near.Count,
 			Threshold: near.Threshold, Deliveries: int64(t.deliveries), AuthFailures: int64(t.authFails)}
 		sp.Why = c.why(src, t, near)
