@@ -1,0 +1,164 @@
+package postfix
+
+import (
+	"github.com/harvestwatch/harvestwatch"
+)
+
+// session is a connection, by program and process id; for postscreen, which serves many at once, by the client too.
+type session struct {
+	id    uint64 // its number in events, 0 where its beginning was not seen
+	ip    ip
+	began int64  // when it began, 0 where that was not seen
+	told  uint32 // refused authentications that a line of their own told
+	known bool   // a successful authentication was told
+}
+
+// passKey is a client that postscreen handed on, by its port.
+type passKey struct {
+	ip   ip
+	host uint32
+	port uint16
+}
+
+// pass is what smtpd goes on with.
+type pass struct {
+	at    int64
+	began int64
+	id    uint64
+	key   uint64 // postscreen's session
+}
+
+// sessionOf returns the session of a token, or nil where there is none or another client's.
+func (p *Parser) sessionOf(t *token) *session {
+	if s := p.sessions.get(t.session); s != nil && s.ip == t.ip {
+		return s
+	}
+	return nil
+}
+
+// open makes a session. began is 0 where only a line in its midst was seen.
+func (p *Parser) open(key uint64, a ip, began int64) *session {
+	s, _ := p.sessions.put(key)
+	*s = session{ip: a, began: began}
+	if began != 0 {
+		s.id = max(mix(key+uint64(began)), 1)
+	}
+	return s
+}
+
+// screened returns the key of a postscreen session.
+func screened(t *token) uint64 {
+	return mix(t.session ^ mix(t.ip.hi+mix(t.ip.lo+uint64(t.port))))
+}
+
+// plain tells an event that needs no memory but the session's number.
+func (p *Parser) plain(t *token) {
+	ev := p.begin(t, t.kind)
+	s := p.sessionOf(t)
+	if s == nil && t.port != 0 {
+		if s = p.sessions.get(screened(t)); s != nil && s.ip != t.ip {
+			s = nil
+		}
+	}
+	if s != nil {
+		ev.Session = s.id
+	}
+	p.send(ev)
+}
+
+func (p *Parser) connect(t *token) {
+	s := p.open(t.session, t.ip, p.now)
+	if from := p.passed(t); from.id != 0 {
+		s.id, s.began = from.id, from.began
+		p.sessions.drop(from.key)
+		return
+	}
+	ev := p.begin(t, harvestwatch.Connect)
+	ev.Session = s.id
+	p.send(ev)
+}
+
+// passed takes the pass of a client that smtpd names, the oldest where it has several.
+func (p *Parser) passed(t *token) pass {
+	for i := p.passes.head; i >= 0; {
+		s := &p.passes.slots[i]
+		next := s.next
+		switch {
+		case s.value.at+passTime < p.now:
+			p.passes.drop(s.key)
+		case s.key.ip == t.ip && s.key.host == t.host && !t.ip.none():
+			found := s.value
+			p.passes.drop(s.key)
+			return found
+		}
+		i = next
+	}
+	return pass{}
+}
+
+func (p *Parser) disconnect(t *token) {
+	var s session
+	if found := p.sessionOf(t); found != nil {
+		s = *found
+	}
+	for range min(int64(t.fails)-int64(s.told), maxFails) {
+		ev := p.begin(t, harvestwatch.AuthFail)
+		ev.Session = s.id
+		p.send(ev)
+	}
+	ev := p.begin(t, harvestwatch.Disconnect)
+	ev.Session, ev.Began = s.id, s.began
+	p.sessions.drop(t.session)
+	p.send(ev)
+}
+
+// auth tells an authentication that failed, and remembers that the disconnect's counters hold it too.
+func (p *Parser) auth(t *token) {
+	s := p.sessionOf(t)
+	if s == nil {
+		s = p.open(t.session, t.ip, 0)
+	}
+	s.told++
+	p.sessions.touch(t.session)
+	ev := p.begin(t, t.kind)
+	ev.Session = s.id
+	p.send(ev)
+}
+
+// filter tells what a filter before the queue refused: the line names no client, its session does.
+func (p *Parser) filter(t *token) {
+	ev := p.begin(t, t.kind)
+	if s := p.sessions.get(t.session); s != nil {
+		ev.Addr, ev.Session = s.ip.addr(), s.id
+	}
+	p.send(ev)
+}
+
+func (p *Parser) screen(t *token) {
+	s := p.open(screened(t), t.ip, p.now)
+	ev := p.begin(t, harvestwatch.Connect)
+	ev.Session = s.id
+	p.send(ev)
+}
+
+// screenPass remembers that smtpd will name the client once more.
+func (p *Parser) screenPass(t *token) {
+	s := p.sessions.get(screened(t))
+	if s == nil || s.ip != t.ip || t.ip.none() {
+		return // its CONNECT was not told, so smtpd's is
+	}
+	to, _ := p.passes.put(passKey{t.ip, t.host, t.port})
+	*to = pass{at: p.now, began: s.began, id: s.id, key: screened(t)}
+}
+
+// screenEnd ends a session that smtpd doesn't go on with.
+func (p *Parser) screenEnd(t *token) {
+	key := screened(t)
+	ev := p.begin(t, harvestwatch.Disconnect)
+	if s := p.sessions.get(key); s != nil && s.ip == t.ip {
+		ev.Session, ev.Began = s.id, s.began
+		p.sessions.drop(key)
+	}
+	p.passes.drop(passKey{t.ip, t.host, t.port})
+	p.send(ev)
+}

@@ -1,0 +1,216 @@
+package postfix
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/harvestwatch/harvestwatch"
+)
+
+// ErrState is returned by Restore for a key or value that Changes didn't give out.
+var ErrState = errors.New("not the state of a Postfix parser")
+
+// The first byte of each stored key.
+const (
+	keyClock   = 'c'
+	keySession = 's'
+	keyMessage = 'm'
+	keyPass    = 'p'
+)
+
+// Changes calls yield for each thing remembered that changed since the last call; a nil value means forgotten. The
+// slices hold until yield returns. Not to be called while Fold runs.
+func (p *Parser) Changes(yield func(key, value []byte)) {
+	if state, _ := p.clock.MarshalBinary(); string(state) != p.stored { //nolint:errcheck // it never fails
+		p.stored = string(state)
+		yield([]byte{keyClock}, state)
+	}
+	var k, v []byte
+	p.sessions.changes(
+		func(key uint64) { k = sessionKey(k, key); yield(k, nil) },
+		func(key uint64, seq uint64, s *session) {
+			k, v = sessionKey(k, key), s.append(binary.BigEndian.AppendUint64(v[:0], seq))
+			yield(k, v)
+		})
+	p.messages.changes(
+		func(key queueKey) { k = key.append(k); yield(k, nil) },
+		func(key queueKey, seq uint64, m *message) {
+			k, v = key.append(k), m.append(binary.BigEndian.AppendUint64(v[:0], seq))
+			yield(k, v)
+		})
+	p.passes.changes(
+		func(key passKey) { k = key.append(k); yield(k, nil) },
+		func(key passKey, seq uint64, a *pass) {
+			k, v = key.append(k), a.append(binary.BigEndian.AppendUint64(v[:0], seq))
+			yield(k, v)
+		})
+}
+
+// Restore takes back what Changes gave out, in any order, before the first Fold. It returns ErrState for foreign bytes,
+// and then has changed nothing.
+func (p *Parser) Restore(key, value []byte) error {
+	err := ErrState
+	switch {
+	case len(key) == 0:
+	case key[0] == keyClock && len(key) == 1:
+		if err = p.clock.UnmarshalBinary(value); err == nil {
+			p.stored = string(value)
+		}
+	case key[0] == keySession && len(key) == 9:
+		err = p.restoreSession(key[1:], value)
+	case key[0] == keyMessage && len(key) == 1+maxQueueID+4:
+		err = p.restoreMessage(key[1:], value)
+	case key[0] == keyPass && len(key) == 23:
+		err = p.restorePass(key[1:], value)
+	}
+	if err != nil {
+		return fmt.Errorf("restore %d bytes under the key %q: %w", len(value), key, err)
+	}
+	return nil
+}
+
+func sessionKey(b []byte, key uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(b[:0], keySession), key)
+}
+
+func (k *queueKey) append(b []byte) []byte {
+	return binary.BigEndian.AppendUint32(append(append(b[:0], keyMessage), k.id[:]...), k.host)
+}
+
+func (k *passKey) append(b []byte) []byte {
+	b = k.ip.append(append(b[:0], keyPass))
+	b = binary.BigEndian.AppendUint32(b, k.host)
+	return binary.BigEndian.AppendUint16(b, k.port)
+}
+
+func (a ip) append(b []byte) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, a.hi), a.lo)
+}
+
+func (s *session) append(b []byte) []byte {
+	b = s.ip.append(binary.BigEndian.AppendUint64(b, s.id))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.began))
+	b = binary.BigEndian.AppendUint32(b, s.told)
+	if s.known {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func (a *pass) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(a.at))
+	b = binary.BigEndian.AppendUint64(b, uint64(a.began))
+	b = binary.BigEndian.AppendUint64(b, a.id)
+	return binary.BigEndian.AppendUint64(b, a.key)
+}
+
+func (m *message) append(b []byte) []byte {
+	b = m.ip.append(append(b, m.state))
+	b = binary.BigEndian.AppendUint64(b, m.session)
+	b = binary.BigEndian.AppendUint64(b, uint64(m.accepted))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(m.sender)))
+	b = append(b, m.sender...)
+	b = binary.BigEndian.AppendUint64(b, m.holdSeq)
+	for i := range m.held {
+		h := &m.held[i]
+		b = binary.BigEndian.AppendUint64(b, uint64(h.at))
+		b = binary.BigEndian.AppendUint32(b, uint32(h.pos.Input))
+		b = binary.BigEndian.AppendUint64(b, uint64(h.pos.Line))
+		b = binary.BigEndian.AppendUint64(b, uint64(h.pos.Offset))
+		b = binary.BigEndian.AppendUint16(b, uint16(len(h.rcpt)))
+		b = append(b, h.rcpt...)
+	}
+	return b
+}
+
+// reader takes big-endian numbers and counted bytes off; bad is set where there are too few.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) take(n int) []byte {
+	if len(r.b) < n {
+		r.b, r.bad = nil, true
+		return make([]byte, n)
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *reader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
+func (r *reader) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
+func (r *reader) u16() uint16 { return binary.BigEndian.Uint16(r.take(2)) }
+func (r *reader) ip() ip      { return ip{r.u64(), r.u64()} }
+
+func (r *reader) text() []byte {
+	n := int(r.u16())
+	if n > harvestwatch.MaxField {
+		r.bad = true
+		return nil
+	}
+	return slices.Clone(r.take(n))
+}
+
+func (r *reader) done() error {
+	if r.bad || len(r.b) > 0 {
+		return ErrState
+	}
+	return nil
+}
+
+func (p *Parser) restoreSession(key, value []byte) error {
+	r := reader{b: value}
+	seq := r.u64()
+	s := session{id: r.u64(), ip: r.ip(), began: int64(r.u64()), told: r.u32(), known: r.take(1)[0] != 0}
+	if err := r.done(); err != nil {
+		return err
+	}
+	*p.sessions.restore(binary.BigEndian.Uint64(key), seq) = s
+	return nil
+}
+
+func (p *Parser) restorePass(key, value []byte) error {
+	r := reader{b: value}
+	seq := r.u64()
+	a := pass{at: int64(r.u64()), began: int64(r.u64()), id: r.u64(), key: r.u64()}
+	if err := r.done(); err != nil {
+		return err
+	}
+	r = reader{b: key}
+	*p.passes.restore(passKey{ip: r.ip(), host: r.u32(), port: r.u16()}, seq) = a
+	return nil
+}
+
+func (p *Parser) restoreMessage(key, value []byte) error {
+	r := reader{b: value}
+	seq := r.u64()
+	m := message{state: r.take(1)[0], ip: r.ip(), session: r.u64(), accepted: int64(r.u64()), sender: r.text(), holdSeq: r.u64()}
+	for len(r.b) > 0 && len(m.held) < maxHeld {
+		h := held{at: int64(r.u64())}
+		h.pos = harvestwatch.Pos{Input: int32(r.u32()), Line: int64(r.u64()), Offset: int64(r.u64())}
+		h.rcpt = r.text()
+		m.held = append(m.held, h)
+	}
+	if err := r.done(); err != nil {
+		return err
+	}
+	var k queueKey
+	copy(k.id[:], key)
+	k.host = binary.BigEndian.Uint32(key[maxQueueID:])
+	p.forget(k)
+	*p.messages.restore(k, seq) = m
+	if m.is(msgLive) {
+		p.senders[m.slot()]++
+	}
+	if len(m.held) > 0 {
+		i, _ := slices.BinarySearchFunc(p.holds.list, m.holdSeq, func(h hold, seq uint64) int { return cmp.Compare(h.seq, seq) })
+		p.holds.list = slices.Insert(p.holds.list, i, hold{key: k, seq: m.holdSeq, until: m.held[0].at + holdTime})
+		p.holdSeq = max(p.holdSeq, m.holdSeq)
+	}
+	return nil
+}
