@@ -50,7 +50,8 @@ type logStream struct {
 	logs   *logs
 	next   int // index of the next input to open
 	mu     sync.Mutex
-	chunks map[*harvestwatch.Lines]*tailer.Chunk
+	chunks map[*harvestwatch.Lines]*tailer.Chunk // handed out
+	spare  []*harvestwatch.Lines                 // released: what Lex left in them is reused
 }
 
 // headBytes is how much of an input is looked at to recognise its format and to find its first event.
@@ -182,20 +183,22 @@ func (l *logs) sort() {
 	}
 }
 
-// source starts to read all streams and merges them by time.
+// source reads all streams and merges them by time. A stream is opened when its time has come.
 func (l *logs) source(ctx context.Context, unparsed func(harvestwatch.Pos, []byte)) pipeline.Source {
-	var sources []pipeline.Source
+	var streams []pipeline.Stream
 	for i, s := range l.streams {
-		ps := pipeline.Parse(ctx, s, s.parser, pipeline.ParseOptions{Workers: runtime.GOMAXPROCS(0), Stream: i, Refs: &l.refs,
-			Counted:  func(input int32, c harvestwatch.Counts) { l.inputs[input].counts.Add(c) },
-			Unparsed: unparsed})
-		l.parsed = append(l.parsed, ps)
-		sources = append(sources, ps)
+		o := pipeline.ParseOptions{Workers: runtime.GOMAXPROCS(0), Stream: i, Refs: &l.refs, Unparsed: unparsed,
+			Counted: func(input int32, c harvestwatch.Counts) { l.inputs[input].counts.Add(c) }}
+		streams = append(streams, pipeline.Stream{Starts: s.inputs[0].first, Open: func() pipeline.Source {
+			ps := pipeline.Parse(ctx, s, s.parser, o)
+			l.parsed = append(l.parsed, ps)
+			return ps
+		}})
 	}
-	if len(sources) == 0 {
+	if len(streams) == 0 {
 		return pipeline.Slice(nil)
 	}
-	return pipeline.Merge(sources...)
+	return pipeline.Merge(streams...)
 }
 
 // close ends the reading and removes what was spooled.
@@ -236,13 +239,22 @@ func (s *logStream) Next() (*harvestwatch.Lines, error) {
 			s.skip(in, err)
 			continue
 		}
-		lines := &harvestwatch.Lines{Data: c.Data, Pos: harvestwatch.Pos{Input: in.number, Line: c.Line, Offset: c.Offset}}
-		s.mu.Lock()
-		s.chunks[lines] = c
-		s.mu.Unlock()
-		return lines, nil
+		return s.lines(c, in.number), nil
 	}
 	return nil, io.EOF
+}
+
+// lines wraps a chunk.
+func (s *logStream) lines(c *tailer.Chunk, input int32) *harvestwatch.Lines {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := &harvestwatch.Lines{}
+	if n := len(s.spare); n > 0 {
+		l, s.spare = s.spare[n-1], s.spare[:n-1]
+	}
+	l.Data, l.Pos = c.Data, harvestwatch.Pos{Input: input, Line: c.Line, Offset: c.Offset}
+	s.chunks[l] = c
+	return l
 }
 
 // skip goes on to the next file, and remembers what was wrong with this one.
@@ -260,6 +272,7 @@ func (s *logStream) Release(l *harvestwatch.Lines) {
 	s.mu.Lock()
 	c := s.chunks[l]
 	delete(s.chunks, l)
+	s.spare = append(s.spare, l)
 	s.mu.Unlock()
 	if c != nil {
 		c.Release()

@@ -8,23 +8,30 @@ import (
 	"github.com/harvestwatch/harvestwatch"
 )
 
+// Stream is a source that begins at a known time, for Merge.
+type Stream struct {
+	Starts int64         // no event lies before it, in nanoseconds since 1970; one that does is told a little late
+	Open   func() Source // called once, when the merge has come to Starts: what is read later need not be open yet
+}
+
 // Merge gives the events of several streams in the order of their times; equal times in the order of the streams. A
 // stream's own order is never changed: an event that was logged late takes the place of the latest one before it, and
 // the detector's windows sort it out. So the same logs always give the same order, however their lines were read.
-func Merge(sources ...Source) Source {
-	if len(sources) == 1 {
-		return sources[0]
+func Merge(streams ...Stream) Source {
+	if len(streams) == 1 {
+		return streams[0].Open()
 	}
 	m := &merged{}
-	for _, s := range sources {
-		m.heads = append(m.heads, &head{source: s})
+	for i := range streams {
+		m.heads = append(m.heads, &head{stream: &streams[i], latest: streams[i].Starts})
 	}
 	return m
 }
 
 // head is a stream and the part of its current batch that was not handed out yet.
 type head struct {
-	source Source
+	stream *Stream
+	source Source // nil until the stream is opened
 	batch  *Batch
 	next   int   // index of the first event of batch that was not handed out
 	latest int64 // latest time handed out: the stream's clock
@@ -37,14 +44,24 @@ type merged struct {
 
 // Next hands out the longest run of one stream's events that no other stream's event belongs into.
 func (m *merged) Next(ctx context.Context) (*Batch, error) {
-	var first *head
-	limit := int64(0) // the time of the second
-	bounded, inclusive := false, false
-	for _, h := range m.heads {
-		ended, err := h.fill(ctx)
-		if err != nil || ended != nil {
-			return ended, err
+	for {
+		first, limit, bounded, inclusive := m.order()
+		if first == nil {
+			return nil, io.EOF
 		}
+		if first.batch != nil {
+			return first.cut(limit, bounded, inclusive), nil
+		}
+		if empty, err := first.fill(ctx); err != nil || empty != nil {
+			return empty, err
+		}
+	}
+}
+
+// order returns the stream whose turn it is, and up to which time: bounded says whether there is another one, and
+// inclusive whether it comes later in the order of the streams, so that events of that very time still go first.
+func (m *merged) order() (first *head, limit int64, bounded, inclusive bool) {
+	for _, h := range m.heads {
 		if h.done {
 			continue
 		}
@@ -58,20 +75,22 @@ func (m *merged) Next(ctx context.Context) (*Batch, error) {
 			limit, bounded, inclusive = t, true, true
 		}
 	}
-	if first == nil {
-		return nil, io.EOF
-	}
-	return first.cut(limit, bounded, inclusive), nil
+	return first, limit, bounded, inclusive
 }
 
-// time is the place in the merged order of the stream's next event.
-func (h *head) time() int64 { return max(h.latest, h.batch.Events[h.next].Time) }
+// time is the place in the merged order of the stream's next event, or the earliest that it can have.
+func (h *head) time() int64 {
+	if h.batch == nil {
+		return h.latest
+	}
+	return max(h.latest, h.batch.Events[h.next].Time)
+}
 
-// fill sees to it that the stream has an event to hand out, or is done. A batch without events is handed out as it
-// is, so that its counts and its end reach the sink.
+// fill gets the stream's next batch. One without events is handed out as it is, so that its counts and its end reach
+// the sink.
 func (h *head) fill(ctx context.Context) (*Batch, error) {
-	if h.done || h.batch != nil {
-		return nil, nil
+	if h.source == nil {
+		h.source = h.stream.Open()
 	}
 	b, err := h.source.Next(ctx)
 	if errors.Is(err, io.EOF) {

@@ -45,7 +45,7 @@ type Parsed struct {
 	tasks  chan *task // in the order of the input
 	stop   context.CancelFunc
 	done   sync.WaitGroup
-	pool   sync.Pool
+	spare  [][]harvestwatch.Event // of released batches; belongs to who calls Next and Release
 }
 
 // Parse starts to read and to lex, a bounded number of runs ahead. Close must be called.
@@ -86,7 +86,8 @@ func (ps *Parsed) read(ctx context.Context, work chan<- *task) {
 	}
 }
 
-// Next folds the next run of lines into a batch of events. It implements Source.
+// Next folds the next run of lines into a batch of events. It implements Source; batches are released by the goroutine
+// that calls it.
 func (ps *Parsed) Next(ctx context.Context) (*Batch, error) {
 	select {
 	case <-ctx.Done():
@@ -104,14 +105,12 @@ func (ps *Parsed) Next(ctx context.Context) (*Batch, error) {
 }
 
 func (ps *Parsed) fold(l *harvestwatch.Lines) *Batch {
-	events, _ := ps.pool.Get().(*[]harvestwatch.Event)
-	if events == nil {
-		events = new([]harvestwatch.Event)
+	var list []harvestwatch.Event
+	if n := len(ps.spare); n > 0 {
+		list, ps.spare = ps.spare[n-1][:0], ps.spare[:n-1]
 	}
-	list := (*events)[:0]
 	b := NewBatch(func() {
-		*events = list
-		ps.pool.Put(events)
+		ps.spare = append(ps.spare, list)
 		ps.reader.Release(l)
 	})
 	b.Counts = ps.parser.Fold(l, func(ev *harvestwatch.Event) {

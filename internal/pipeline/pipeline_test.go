@@ -125,12 +125,12 @@ func newRecorder() *recorder { return &recorder{ends: map[int]harvestwatch.Pos{}
 
 func run(t *testing.T, rec *recorder, texts ...string) {
 	t.Helper()
-	var sources []Source
+	var sources []Stream
 	for i, text := range texts {
 		r := &textReader{text: []byte(text), rnd: rand.New(rand.NewPCG(1, uint64(i))), pos: harvestwatch.Pos{Input: int32(i), Line: 1}}
 		ps := Parse(t.Context(), r, lineParser{}, ParseOptions{Workers: 3, Stream: i, Unparsed: func(harvestwatch.Pos, []byte) {}})
 		defer ps.Close()
-		sources = append(sources, ps)
+		sources = append(sources, Stream{Open: func() Source { return ps }})
 	}
 	if err := Run(t.Context(), Merge(sources...), Engine{Detector: rec, Judge: rec}, rec); err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestEveryBufferIsReleasedOnce(t *testing.T) {
 	ps := Parse(t.Context(), r, lineParser{}, ParseOptions{Workers: 2})
 	other := Slice([]harvestwatch.Event{{Time: 3e9}, {Time: 5e9}})
 	rec := newRecorder()
-	if err := Run(t.Context(), Merge(ps, other), Engine{Detector: rec}, rec); err != nil {
+	if err := Run(t.Context(), Merge(Stream{Open: func() Source { return ps }}, Stream{Open: func() Source { return other }, Starts: 3e9}), Engine{Detector: rec}, rec); err != nil {
 		t.Fatal(err)
 	}
 	ps.Close()

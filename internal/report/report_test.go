@@ -61,19 +61,19 @@ func (l lines) Standing(s harvestwatch.Source) harvestwatch.Standing {
 	return harvestwatch.Standing{Source: s, Rule: "harvest", Count: 5, Threshold: 90, Deliveries: 40}
 }
 
-func scan(t *testing.T, most int) *Scan {
+func scan(t *testing.T) *Scan {
 	t.Helper()
 	c := NewCollector(time.UTC, func(string) bool { return true })
 	fill(c)
 	bad, _ := harvestwatch.SourceOf(netip.MustParseAddr("198.51.100.7"))
 	l := lines{bad: {"one", "two \x1b[31m\u202e", "three"}}
-	s := c.Scan(l, l, most)
+	s := c.Result(ResultOptions{Evidence: l, Standings: l})
 	s.Inputs = append(s.Inputs, Input{Path: "mail\x1b.log", Format: "postfix", Lines: 100, Events: 70, Ignored: 20, Unparsed: 10})
 	return s
 }
 
 func TestScanCounts(t *testing.T) {
-	s := scan(t, 0)
+	s := scan(t)
 	if s.Totals != (Totals{Connections: 12, UnknownRecipients: 17, Deliveries: 41, Sources: 2, Future: 1}) {
 		t.Errorf("totals %+v", s.Totals)
 	}
@@ -96,7 +96,7 @@ func TestScanCounts(t *testing.T) {
 
 // TestJSONKeepsItsContract holds the names of schema version 1.
 func TestJSONKeepsItsContract(t *testing.T) {
-	b, err := json.Marshal(scan(t, 0))
+	b, err := json.Marshal(scan(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestJSONKeepsItsContract(t *testing.T) {
 
 func TestTextIsSafeAndTellsTheStory(t *testing.T) {
 	var b bytes.Buffer
-	if err := scan(t, 0).Text(&b, TextOptions{Top: 10, Evidence: 2, Spared: true, Width: 80}); err != nil {
+	if err := scan(t).Text(&b, TextOptions{Evidence: 2, Spared: true, Width: 80}); err != nil {
 		t.Fatal(err)
 	}
 	text := b.String()

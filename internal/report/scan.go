@@ -26,6 +26,7 @@ type Scan struct {
 	Notes         []string      `json:"notes,omitempty"`
 	Errors        []string      `json:"errors,omitempty"`
 	Interrupted   bool          `json:"interrupted,omitempty"`
+	Found         int           `json:"found"` // offenders in all, of which Offenders may hold fewer
 }
 
 // Input is a log that was read.
@@ -82,9 +83,6 @@ type Offender struct {
 	Reason             string   `json:"reason"`
 	Blocks             []Span   `json:"blocks"`
 	Evidence           []string `json:"evidence"`
-
-	source harvestwatch.Source
-	refs   []uint32
 }
 
 // Span is a block that was, or would have been, in force.
@@ -129,16 +127,6 @@ func (t Time) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return []byte(`"` + t.Format(time.RFC3339) + `"`), nil
-}
-
-// tally is what a source did in the whole period.
-type tally struct {
-	conns, tries, bounces, deliveries, authFails uint32
-}
-
-type offenderKey struct {
-	source harvestwatch.Source
-	rule   string
 }
 
 // Want asks for the raw lines that these references name, as far as they concern the source.

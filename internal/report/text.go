@@ -13,7 +13,6 @@ import (
 
 // TextOptions says how much a person wants to see.
 type TextOptions struct {
-	Top      int  // how many offenders; 0 for all
 	Evidence int  // how many raw lines for each of them; 0 for none
 	Spared   bool // list who was not blocked, and why
 	Width    int  // columns of the terminal, 0 for no limit: raw lines are cut there
@@ -117,11 +116,8 @@ func (s *Scan) textOffenders(p *printer, o TextOptions) {
 		return
 	}
 	shown := s.Offenders
-	if o.Top > 0 && len(shown) > o.Top {
-		shown = shown[:o.Top]
-	}
-	title := plural(int64(len(s.Offenders)), "offender", "offenders")
-	if len(shown) < len(s.Offenders) {
+	title := plural(int64(s.Found), "offender", "offenders")
+	if len(shown) < s.Found {
 		title += fmt.Sprintf(", the first %d", len(shown))
 	}
 	p.printf("\n%s\n", title)

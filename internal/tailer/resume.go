@@ -1,0 +1,223 @@
+package tailer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// begin opens what the cursor speaks of, or what stands at the path.
+func (f *follower) begin(from Cursor) {
+	if from.IsZero() {
+		if list, err := siblings(f.path); err == nil {
+			f.learn(list)
+		}
+		if s, ok := self(f.path); ok && f.opt.FromEnd {
+			f.beginAtEnd(s)
+		}
+		return
+	}
+	for range maxTries { // a rotation that is under way moves files between the listing and the opening
+		lost, err := f.resume(from)
+		if !errors.Is(err, errMoved) {
+			for _, p := range lost {
+				f.tell(Gone, fmt.Errorf("go on with %s at %d (inode %d): %w; lines written to it since can't be read",
+					f.path, p.Offset, p.File.Inode, ErrGone))
+			}
+			break
+		}
+		for _, g := range f.gens {
+			g.close()
+		}
+		f.gens, f.queue = nil, nil
+	}
+}
+
+// learn notes the rotated files of a list that are neither open nor in the queue as not to be read.
+func (f *follower) learn(list []sibling) {
+	seen := f.seen
+	f.seen = 1<<63 - 1
+	f.sift(list, nil)
+	f.seen = seen
+	for _, s := range f.queue {
+		delete(f.skip, s.key())
+	}
+}
+
+// beginAtEnd opens the log after its last line.
+func (f *follower) beginAtEnd(s sibling) {
+	g, err := openSibling(s, f.place(s.node))
+	if err != nil {
+		return // the first look tries again, and takes what it finds for new
+	}
+	tail := make([]byte, min(s.size, MaxLine+1))
+	at := s.size - int64(len(tail))
+	n := g.readAt(tail, at)
+	if i := bytes.LastIndexByte(tail[:n], '\n'); i >= 0 {
+		g.Offset, g.Line = at+int64(i)+1, 0
+	} else if at > 0 {
+		g.Offset, g.Line = s.size, 0
+	}
+	g.check(g.Offset)
+	g.size = -1
+	f.gens, f.seen = append(f.gens, g), s.mtime
+	f.tell(Following, nil)
+	f.state = Following
+}
+
+// resume opens every generation that the cursor names under the name it has now, and those that came after the newest
+// of them. It returns the places whose files are gone.
+func (f *follower) resume(from Cursor) ([]Place, error) {
+	f.seen = from.Time
+	list, err := siblings(f.path)
+	if err != nil {
+		return nil, nil // the folder isn't there or can't be listed: the first look says so
+	}
+	at, there := self(f.path)
+	all := list
+	if there {
+		all = append([]sibling{at}, list...)
+	}
+	var lost []Place
+	var newest *sibling
+	for _, p := range append(slices.Clone(from.Older), Place{from.File, from.Offset, from.Line}) {
+		m, ok, err := find(p.File, all, p.Offset)
+		if err != nil {
+			return nil, err
+		}
+		if p.File.HeadLen > 0 {
+			newest = nil
+		}
+		if !ok {
+			lost = append(lost, p)
+			continue
+		}
+		if p.File.HeadLen > 0 { // the inode of a file that was empty may be another's now
+			newest = &m.sibling
+		}
+		if err := f.reopen(m, p, there && p.File.node() == at.key()); err != nil {
+			return nil, err
+		}
+	}
+	if newest == nil || newest.key() != at.key() {
+		since := from.Time
+		if from.File.HeadLen == 0 {
+			since++ // it was created at that time: what was changed last then, came before it
+		}
+		f.enqueue(list, newest, since)
+	}
+	f.learn(list)
+	return lost, nil
+}
+
+// reopen opens a file that the cursor speaks of. inUse says that the file itself still stands at the path: then a copy
+// of it was made while it was written to.
+func (f *follower) reopen(m match, p Place, inUse bool) error {
+	i := slices.IndexFunc(f.gens, func(g *generation) bool { return g.node == m.key() })
+	if i >= 0 {
+		// An empty file of the cursor may have become a copy of this one.
+		if g := f.gens[i]; g.doubtful && m.copied {
+			g.Place, g.finite, g.torn, g.doubtful = p, true, inUse, false
+		}
+		return nil
+	}
+	g, err := openSibling(m.sibling, p)
+	if err != nil {
+		return err
+	}
+	g.doubtful = p.File.HeadLen == 0 && m.path != f.path
+	switch {
+	case m.archived:
+		g.finite, g.torn = true, inUse
+		if err := g.unpack(m.path); err != nil {
+			f.tell(Unreadable, err)
+			return nil
+		}
+	case m.copied && m.path == f.path:
+		g.File.Dev, g.File.Inode = m.dev, m.inode
+	case m.copied:
+		g.finite, g.torn = true, inUse
+	}
+	f.gens = append(f.gens, g)
+	return nil
+}
+
+// unpack turns a generation into one that is read from an archive.
+func (g *generation) unpack(path string) error {
+	r, err := newReader(path, g.f, newPool())
+	if err != nil {
+		g.close()
+		return err
+	}
+	r.file = g.f
+	g.arch = r
+	return nil
+}
+
+// enqueue notes the rotated files that came after the newest one that the cursor speaks of.
+func (f *follower) enqueue(list []sibling, newest *sibling, since int64) {
+	f.queue = slices.DeleteFunc(slices.Clone(list), func(s sibling) bool {
+		return f.isOpen(s.key()) || !after(s, newest, since)
+	})
+}
+
+// dequeue opens the noted files as far as there is room, before the one that stands at the path, and reports whether
+// none is left.
+func (f *follower) dequeue() bool {
+	for tries := 0; len(f.queue) > 0 && f.room(1); tries++ {
+		s := f.queue[0]
+		err := f.take(s)
+		if errors.Is(err, errMoved) {
+			if tries < maxTries && f.relocate() {
+				continue
+			}
+			err = fmt.Errorf("go on with %s: %w; its lines can't be read", s.path, ErrGone)
+			f.tell(Gone, err)
+		} else if err != nil {
+			f.tell(Unreadable, err)
+		}
+		f.queue = f.queue[1:]
+	}
+	return len(f.queue) == 0
+}
+
+// take opens one of the noted files, unless it is a copy of one that is open.
+func (f *follower) take(s sibling) error {
+	head, archived, err := s.head()
+	if err != nil || f.copyOf(head, nil) {
+		return err
+	}
+	p := Place{File: FileID{Dev: s.dev, Inode: s.inode}.withHead(head), Line: 1}
+	n := len(f.gens)
+	if err := f.reopen(match{sibling: s, archived: archived}, p, false); err != nil || len(f.gens) == n {
+		return err
+	}
+	if g := f.gens[n]; n > 0 && f.gens[n-1].live {
+		f.gens[n-1], f.gens[n] = g, f.gens[n-1]
+	}
+	return nil
+}
+
+// relocate looks for the first of the noted files under its new name.
+func (f *follower) relocate() bool {
+	list, err := siblings(f.path)
+	if err != nil {
+		return false
+	}
+	i := slices.IndexFunc(list, func(s sibling) bool { return s.key() == f.queue[0].key() })
+	if i < 0 {
+		return false
+	}
+	f.queue[0] = list[i]
+	return true
+}
+
+// after reports whether a rotated file came after the newest one that is known: by their names where these tell, by
+// the time of the last change otherwise.
+func after(s sibling, newest *sibling, since int64) bool {
+	if newest != nil && s.suffix.kind == newest.suffix.kind && s.suffix.kind != otherwise {
+		return older(*newest, s) < 0
+	}
+	return s.mtime >= since
+}

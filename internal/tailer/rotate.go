@@ -1,0 +1,350 @@
+package tailer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+)
+
+// look finds out what stands at the path.
+func (f *follower) look() {
+	if len(f.gens)+len(f.queue) >= maxOpen && len(f.queue) > 0 {
+		// More files came than can be open at a time: the oldest go first, the one at the path is for the last turn.
+		if !f.dequeue() {
+			return
+		}
+	}
+	n, err := lookPath(f.path)
+	switch {
+	case err == nil && !n.regular:
+		f.found(Unreadable, fmt.Errorf("follow %s: %w; name a file", f.path, errNotRegular))
+	case errors.Is(err, fs.ErrNotExist):
+		f.missing(err)
+	case err != nil:
+		f.dequeue()
+		f.found(Unreadable, err)
+	case f.isOpen(n.key()):
+		f.atPath(n.key())
+		f.dequeue()
+		f.found(Following, nil)
+	default:
+		f.changed()
+	}
+}
+
+// isOpen reports whether a file is one of those that are open.
+func (f *follower) isOpen(k nodeKey) bool {
+	return slices.ContainsFunc(f.gens, func(g *generation) bool { return g.node == k })
+}
+
+// atPath notes which file stands at the path.
+func (f *follower) atPath(k nodeKey) {
+	for _, g := range f.gens {
+		g.live = g.node == k && !g.finite
+	}
+}
+
+// missing deals with a path that leads nowhere. Files that came and went between two looks are looked for when the
+// path becomes empty and at every tick.
+func (f *follower) missing(err error) {
+	first := f.state != Missing
+	if first && slices.ContainsFunc(f.gens, func(g *generation) bool { return g.live }) {
+		f.tell(Rotated, nil)
+	}
+	f.atPath(nodeKey{})
+	if f.dequeue() && (first || f.ticked) {
+		f.insert(len(f.gens), f.unseen(nil))
+	}
+	f.found(Missing, err)
+}
+
+// changed deals with a new file at the path: those that stood there meanwhile come first, then the new one.
+func (f *follower) changed() {
+	file, err := openShared(f.path)
+	if err != nil {
+		f.found(Unreadable, err) // when it vanished in between, the next look says so
+		return
+	}
+	n, err := lookFile(file)
+	if err == nil && !n.regular {
+		err = fmt.Errorf("follow %s: %w; name a file", f.path, errNotRegular)
+	}
+	if err != nil || f.isOpen(n.key()) {
+		_ = file.Close() // it wasn't read
+		f.atPath(n.key())
+		if err != nil {
+			f.found(Unreadable, err)
+		}
+		return
+	}
+	if slices.ContainsFunc(f.gens, func(g *generation) bool { return g.live }) {
+		f.tell(Rotated, nil)
+	}
+	f.atPath(nodeKey{})
+	g := &generation{Place: f.place(n), f: file, node: n.key(), size: -1, live: true}
+	g.Place = f.resumeAt(g)
+	f.gens = append(f.gens, g) // before the others are looked at: they may be copies of it
+	if !f.dequeue() || !f.room(0) || !f.insert(len(f.gens)-1, f.unseen(nil)) {
+		f.gens = slices.DeleteFunc(f.gens, func(o *generation) bool { return o == g })
+		g.close() // the next look comes back to it
+		return
+	}
+	f.seen, f.state = n.mtime, Following
+	f.tell(Following, nil)
+}
+
+// place returns the beginning of a file.
+func (f *follower) place(n node) Place {
+	return Place{File: FileID{Dev: n.dev, Inode: n.inode}, Line: 1}
+}
+
+// resumeAt returns where the reading of a file that appeared at the path begins: at its first byte, unless it is one
+// that was read before and came back, or a copy of one, as editors leave it.
+func (f *follower) resumeAt(g *generation) Place {
+	head, err := headOf(g.f, make([]byte, headMax))
+	if err != nil {
+		return g.Place
+	}
+	n, err := lookFile(g.f)
+	if err != nil {
+		return g.Place
+	}
+	places := slices.Clone(f.done)
+	for _, o := range f.gens {
+		places = append(places, o.Place)
+	}
+	for _, p := range slices.Backward(places) {
+		back := p.File.HeadLen > 0 && p.File.node() == g.node && p.File.matches(head)
+		if (back || p.File.copied(head)) && n.size >= p.Offset {
+			p.File.Dev, p.File.Inode = n.dev, n.inode
+			return p
+		}
+	}
+	return g.Place
+}
+
+// unseen lists the rotated files that stood at the path since it was last looked at, oldest first. old is what the file
+// at the path was before it was emptied, nil when it wasn't.
+func (f *follower) unseen(old *FileID) []sibling {
+	list, err := siblings(f.path)
+	if err != nil {
+		return nil // the folder can't be listed; the path itself can perhaps be read
+	}
+	return f.sift(list, old)
+}
+
+// sift returns those of the rotated files that are to be read, and notes the others.
+func (f *follower) sift(list []sibling, old *FileID) []sibling {
+	skip := make(map[nodeKey]FileID, len(list))
+	var found []sibling
+	for _, s := range list {
+		switch {
+		case f.isOpen(s.key()):
+		case f.skipped(s, old):
+			skip[s.key()] = f.skip[s.key()]
+			if head, archived, err := s.head(); err == nil && !archived {
+				skip[s.key()] = FileID{Dev: s.dev, Inode: s.inode}.withHead(head)
+			}
+		default:
+			found = append(found, s)
+		}
+	}
+	f.skip = skip
+	return found
+}
+
+// skipped reports whether a rotated file isn't to be read: it was there before, is older than what was read, or is a
+// copy. Compressed files are copies of what stood there before.
+func (f *follower) skipped(s sibling, old *FileID) bool {
+	if s.suffix.packed || s.mtime < f.seen {
+		return true
+	}
+	id, ok := f.skip[s.key()]
+	head, archived, err := s.head()
+	if err != nil {
+		return ok // it is tried, and reported, when it is opened
+	}
+	if ok && id.matches(head) && (id.HeadLen > 0 || s.size == 0) {
+		return true
+	}
+	return archived || old != nil && old.copied(head) || f.copyOf(head, nil)
+}
+
+// copyOf reports whether a file that begins with head is a copy of one that was read or is to be skipped. The file own
+// isn't compared with itself.
+func (f *follower) copyOf(head []byte, own *generation) bool {
+	for _, p := range f.done {
+		if p.File.copied(head) {
+			return true
+		}
+	}
+	for _, id := range f.skip {
+		if id.copied(head) {
+			return true
+		}
+	}
+	for _, g := range f.gens {
+		if g != own && g.arch == nil && !g.File.copied(head) {
+			g.check(g.Offset) // it may have grown since it was measured, and been copied then
+		}
+		if g != own && g.File.copied(head) {
+			return true
+		}
+	}
+	return false
+}
+
+// vet closes files that were found empty beside the path and turned out to be copies that were just being made. It
+// reports whether it looked at any, and so measured files out of their order.
+func (f *follower) vet() (looked bool) {
+	for i := 0; i < len(f.gens); i++ {
+		g := f.gens[i]
+		if !g.doubtful || g.File.HeadLen == 0 {
+			continue
+		}
+		g.doubtful, looked = false, true
+		head, err := headOf(g.f, make([]byte, headMax))
+		if err == nil && f.copyOf(head, g) {
+			g.close()
+			f.gens = slices.Delete(f.gens, i, i+1)
+			f.skip[g.node] = g.File
+			i--
+		}
+	}
+	return looked
+}
+
+// insert opens files that were found beside the path and puts them before generation i, as many as there is room for.
+// It reports whether that were all.
+func (f *follower) insert(i int, found []sibling) bool {
+	for _, s := range found {
+		if !f.room(1) {
+			return false
+		}
+		i = min(i, len(f.gens))
+		g, err := openSibling(s, Place{File: FileID{Dev: s.dev, Inode: s.inode}, Line: 1})
+		if err != nil {
+			f.again = true
+			if !errors.Is(err, errMoved) {
+				f.tell(Unreadable, err)
+				f.skip[s.key()] = FileID{Dev: s.dev, Inode: s.inode}
+			}
+			return false
+		}
+		g.doubtful = s.size == 0
+		f.gens = slices.Insert(f.gens, i, g)
+		i++
+	}
+	return true
+}
+
+// openSibling opens a rotated file to be read from a place on.
+func openSibling(s sibling, p Place) (*generation, error) {
+	file, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	return &generation{Place: p, f: file, node: s.key(), size: -1}, nil
+}
+
+// room reports whether n more files may be opened. Where there is no room, the oldest file that was rotated away and
+// has been read to its end has to go: the round closes it, and the next look goes on.
+func (f *follower) room(n int) bool {
+	if len(f.gens)+n <= maxOpen {
+		return true
+	}
+	for _, g := range f.gens {
+		if !g.live && !g.fresh && g.size >= 0 {
+			g.spent = true
+			break
+		}
+	}
+	return false
+}
+
+// restart deals with a file that was emptied in place. What it held is read on from the copy that was made of it, if
+// there is one; then the file is read from its beginning.
+func (f *follower) restart(i int) {
+	g := f.gens[i]
+	old := g.Place
+	f.tell(Truncated, nil)
+	g.Place = Place{File: FileID{Dev: g.node.dev, Inode: g.node.inode}, Line: 1}
+	g.harmed, g.scanned, g.size, g.finite, g.torn = false, 0, -1, false, false
+	found := f.unseen(&old.File)
+	if c := f.openCopy(old); c != nil {
+		f.gens = slices.Insert(f.gens, i, c)
+		i++
+	}
+	f.insert(i, found)
+}
+
+// openCopy opens the copy that was made of a file before it was emptied, nil when there is none.
+func (f *follower) openCopy(p Place) *generation {
+	for range maxTries {
+		m, err := locate(f.path, p.File, p.Offset)
+		if err != nil || m.archived || f.isOpen(m.key()) {
+			return nil
+		}
+		g, err := openSibling(m.sibling, p)
+		if errors.Is(err, errMoved) {
+			continue
+		}
+		if err != nil {
+			f.tell(Unreadable, err)
+			return nil
+		}
+		g.finite, g.torn = true, true
+		return g
+	}
+	return nil
+}
+
+// retire closes copies that have been read to their end and files that had to make room.
+func (f *follower) retire() error {
+	for i := 0; i < len(f.gens); i++ {
+		g := f.gens[i]
+		if !g.spent && (!g.finite || g.fresh && g.failed == nil) {
+			continue
+		}
+		if err := f.finish(g); err != nil {
+			return err
+		}
+		f.forget(i)
+		i--
+	}
+	return nil
+}
+
+// forget closes generation i and remembers how far it was read.
+func (f *follower) forget(i int) {
+	g := f.gens[i]
+	g.close()
+	f.gens = slices.Delete(f.gens, i, i+1)
+	f.again = true
+	f.skip[g.node] = g.File
+	f.done = append(f.done, g.Place)
+	if len(f.done) > maxOpen {
+		f.done = slices.Delete(f.done, 0, 1)
+	}
+}
+
+// expire gives up, at a tick, the files that were rotated away and have been quiet for Linger.
+func (f *follower) expire() error {
+	for i := 0; i < len(f.gens); i++ {
+		g := f.gens[i]
+		if g.live || g.arch != nil || g.fresh && g.failed == nil || g.quietSince.IsZero() || g.size != g.quietSize {
+			g.quietSince, g.quietSize = f.now, g.size
+			continue
+		}
+		if f.now.Sub(g.quietSince) < f.opt.Linger {
+			continue
+		}
+		if err := f.finish(g); err != nil {
+			return err
+		}
+		f.forget(i)
+		i--
+	}
+	return nil
+}
