@@ -84,16 +84,31 @@ func (c *Collector) offender(key offenderKey) Offender {
 	return o
 }
 
-// sparedMost bounds the list of spared sources.
-const sparedMost = 20
+// Bounds of the list of spared sources: of those that look like offenders, and, where none does, of all that did
+// anything at all.
+const (
+	sparedMost = 20
+	sparedFew  = 5
+)
 
 // spared returns the sources that tried at least half as many unknown recipients as a harvester needs, or failed to log
-// in as often, or bounced, and were not blocked: the most suspicious first, each with the reason.
+// in as often, or bounced, and were not blocked: the most suspicious first, each with the reason. Where nobody comes so
+// far the few that came nearest are told, so that a quiet log answers too why nobody was blocked.
 func (c *Collector) spared(st Standings) []Spared {
-	list := []Spared{}
 	if st == nil {
-		return list
+		return []Spared{}
 	}
+	list := c.suspects(st, func(t *tally) bool { return t.tries >= many/2 || t.bounces >= many || t.authFails >= many })
+	if len(list) == 0 {
+		list = c.suspects(st, func(t *tally) bool { return t.tries > 0 || t.authFails > 0 })
+		return list[:min(len(list), sparedFew)]
+	}
+	return list[:min(len(list), sparedMost)]
+}
+
+// suspects returns the sources that were not blocked and did what did tells.
+func (c *Collector) suspects(st Standings, did func(*tally) bool) []Spared {
+	list := []Spared{}
 	guards, blocked := map[harvestwatch.Source]string{}, map[harvestwatch.Source]bool{}
 	for key, o := range c.offenders {
 		blocked[key.source] = blocked[key.source] || len(o.blocks) > 0
@@ -103,7 +118,7 @@ func (c *Collector) spared(st Standings) []Spared {
 	}
 	for src, n := range c.numbers {
 		t := c.at(n)
-		if blocked[src] || t.tries < many/2 && t.bounces < many && t.authFails < many {
+		if blocked[src] || !did(t) {
 			continue
 		}
 		near := c.nearest(src, t, st)
@@ -115,9 +130,9 @@ func (c *Collector) spared(st Standings) []Spared {
 			Count: near.Count, Threshold: near.Threshold, Deliveries: int64(t.deliveries), AuthFailures: int64(t.authFails), Why: why})
 	}
 	slices.SortFunc(list, func(a, b Spared) int {
-		return cmp.Or(cmp.Compare(b.Tries+b.AuthFailures, a.Tries+a.AuthFailures), cmp.Compare(a.Source, b.Source))
+		return cmp.Or(cmp.Compare(b.Tries+b.AuthFailures, a.Tries+a.AuthFailures), cmp.Compare(b.Bounces, a.Bounces), cmp.Compare(a.Source, b.Source))
 	})
-	return list[:min(len(list), sparedMost)]
+	return list
 }
 
 // nearest returns how near a source came to a threshold, by what the detector knows or has forgotten meanwhile.

@@ -100,7 +100,7 @@ func (s *Scan) textTotals(p *printer) {
 		plural(t.UnknownRecipients, "unknown recipient", "unknown recipients"), bounces,
 		plural(t.Deliveries, "delivery", "deliveries"),
 		plural(t.AuthFailures, "failed authentication", "failed authentications"))
-	if c := s.Concentration; t.UnknownRecipients > 0 {
+	if c := s.Concentration; c.Tries > 0 {
 		p.printf("%s of the unknown recipients were tried by %s with %d tries or more: so much a block can reach\n",
 			percent(100*float64(c.Tries)/float64(t.UnknownRecipients)), plural(c.Sources, "source", "sources"), many)
 	}

@@ -40,12 +40,9 @@ const maxTries = 1000
 // locate finds a generation at its path or beside it.
 func locate(path string, id FileID, size int64) (match, error) {
 	for range maxTries {
-		list, err := siblings(path)
+		list, err := candidates(path)
 		if err != nil {
 			return match{}, err
-		}
-		if s, ok := self(path); ok {
-			list = append([]sibling{s}, list...)
 		}
 		m, ok, err := find(id, list, size)
 		if err != nil {

@@ -180,6 +180,9 @@ func (f *follower) found(s State, err error) {
 
 // cursor returns where following stands now.
 func (f *follower) cursor() Cursor {
+	if f.pending != nil {
+		return *f.pending
+	}
 	c := Cursor{Path: f.path, Time: f.seen}
 	if len(f.gens) == 0 {
 		return c

@@ -32,6 +32,8 @@ type daemon struct {
 	states map[State]int
 	opened map[*epoch]bool // delivered from since the last start, so open
 	kills  int
+	twice  map[*epoch]bool
+	chunk  *Chunk
 
 	running bool
 	stop    context.CancelFunc
@@ -86,6 +88,7 @@ func newDaemon(t *testing.T, seed uint64, poll bool) *daemon {
 	}
 	d := &daemon{world: newWorld(t, seed), poll: poll, last: map[*epoch]int{}, states: map[State]int{},
 		clock: newClock(t, every)}
+	d.twice = map[*epoch]bool{}
 	d.moved = sync.NewCond(&d.mu)
 	d.start()
 	d.mu.Lock()
@@ -100,6 +103,9 @@ func (d *daemon) start() {
 	var from Cursor
 	if d.cursor != nil {
 		d.must(json.Unmarshal(d.cursor, &from))
+	}
+	if os.Getenv("TRACE") != "" {
+		d.t.Logf("start at %s", d.cursor)
 	}
 	var ctx context.Context
 	ctx, d.stop = context.WithCancel(d.t.Context())
@@ -133,6 +139,7 @@ func (d *daemon) take(c *Chunk) error {
 			return errCrash
 		}
 	}
+	d.chunk = c
 	for _, text := range strings.SplitAfter(string(c.Data), "\n") {
 		if text != "" {
 			d.deliver(strings.TrimSuffix(text, "\n"))
@@ -158,8 +165,9 @@ func (d *daemon) deliver(text string) {
 	if l.got++; l.got == 1 {
 		d.owe(l, -1)
 	}
-	if os.Getenv("TRACE") != "" && l.got == 2 && l.nth == 0 {
-		d.t.Logf("twice: epoch %d, cursor before %s", l.epoch.id, d.cursor)
+	if os.Getenv("TRACE") != "" && l.got == 2 && !d.twice[l.epoch] {
+		d.twice[l.epoch] = true
+		d.t.Logf("twice: epoch %d line %d, chunk %+v at %d, cursor before %s", l.epoch.id, l.nth, d.chunk.File, d.chunk.Offset, d.cursor)
 		out, _ := exec.Command("sh", "-c", "ls -lai --time-style=full-iso "+d.path+"*; grep -l "+text[:8]+" "+d.path+"*").CombinedOutput()
 		d.t.Logf("%s", out)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 )
 
@@ -18,20 +19,40 @@ func (f *follower) begin(from Cursor) {
 		}
 		return
 	}
+	f.pending = &from
+	f.goOn()
+}
+
+// goOn resumes at the cursor, once the log's folder can be listed, and reports whether that is done.
+func (f *follower) goOn() bool {
+	if f.pending == nil {
+		return true
+	}
 	for range maxTries { // a rotation that is under way moves files between the listing and the opening
-		lost, err := f.resume(from)
-		if !errors.Is(err, errMoved) {
+		lost, err := f.resume(*f.pending)
+		if err == nil {
+			f.pending = nil
 			for _, p := range lost {
 				f.tell(Gone, fmt.Errorf("go on with %s at %d (inode %d): %w; lines written to it since can't be read",
 					f.path, p.Offset, p.File.Inode, ErrGone))
 			}
-			break
+			f.done = append(f.done, lost...) // should they come back
+			return true
 		}
 		for _, g := range f.gens {
 			g.close()
 		}
 		f.gens, f.queue = nil, nil
+		if !errors.Is(err, errMoved) {
+			state := Unreadable
+			if errors.Is(err, fs.ErrNotExist) {
+				state = Missing
+			}
+			f.found(state, err)
+			return false
+		}
 	}
+	return false
 }
 
 // learn notes the rotated files of a list that are neither open nor in the queue as not to be read.
@@ -70,14 +91,14 @@ func (f *follower) beginAtEnd(s sibling) {
 // of them. It returns the places whose files are gone.
 func (f *follower) resume(from Cursor) ([]Place, error) {
 	f.seen = from.Time
-	list, err := siblings(f.path)
+	all, err := candidates(f.path)
 	if err != nil {
-		return nil, nil // the folder isn't there or can't be listed: the first look says so
+		return nil, err
 	}
-	at, there := self(f.path)
-	all := list
-	if there {
-		all = append([]sibling{at}, list...)
+	var at sibling // the file at the path, if there is one
+	list := all
+	if len(all) > 0 && all[0].path == f.path {
+		at, list = all[0], all[1:]
 	}
 	var lost []Place
 	var newest *sibling
@@ -96,7 +117,7 @@ func (f *follower) resume(from Cursor) ([]Place, error) {
 		if p.File.HeadLen > 0 { // the inode of a file that was empty may be another's now
 			newest = &m.sibling
 		}
-		if err := f.reopen(m, p, there && p.File.node() == at.key()); err != nil {
+		if err := f.reopen(m, p, p.File.node() == at.key()); err != nil {
 			return nil, err
 		}
 	}

@@ -9,6 +9,9 @@ import (
 
 // look finds out what stands at the path.
 func (f *follower) look() {
+	if !f.goOn() {
+		return
+	}
 	if len(f.gens)+len(f.queue) >= maxOpen && len(f.queue) > 0 {
 		// More files came than can be open at a time: the oldest go first, the one at the path is for the last turn.
 		if !f.dequeue() {

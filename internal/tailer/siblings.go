@@ -115,6 +115,17 @@ func self(path string) (sibling, bool) {
 	return sibling{node: n, path: path}, err == nil && n.regular
 }
 
+// candidates lists what find looks through: the log and its rotated files. The log is looked at first, so that a file
+// that is renamed meanwhile is listed once at least.
+func candidates(path string) ([]sibling, error) {
+	var list []sibling
+	if s, ok := self(path); ok {
+		list = append(list, s)
+	}
+	rotated, err := siblings(path)
+	return append(list, rotated...), err
+}
+
 // match is a file that a generation has become.
 type match struct {
 	sibling
