@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type daemon struct {
 	judge   *rules.Judge
 	never   *rules.NeverList
 	det     *detector.Detector
+	lock    *os.File     // held as long as the state is ours
 	st      *store.Store // safe for concurrent use
 	enf     firewall.Enforcer
 	rec     *firewall.Reconciler // safe for concurrent use; nil when nothing is enforced
@@ -71,14 +73,17 @@ func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) 
 	never := append(named(cfg.never, "configured"), named(ownAddresses(log), "own address")...)
 	d.never = rules.Never(never...)
 	d.judge = rules.NewJudge(d.set, rules.Policy{Enforce: d.enforcing(), Never: never})
-	if d.st, err = store.Open(cfg.State, store.Options{Now: p.now(), Warn: func(s string) { log.Error(s) }}); err != nil {
+	if d.lock, err = lockState(cfg.State); err != nil {
 		return nil, failed(err)
+	}
+	if d.st, err = store.Open(cfg.State, store.Options{Now: p.now(), Warn: func(s string) { log.Error(s) }}); err != nil {
+		return nil, failed(errors.Join(err, d.lock.Close()))
 	}
 	if err = d.restore(ctx); err == nil {
 		err = d.openFirewall()
 	}
 	if err != nil {
-		return nil, failed(errors.Join(err, d.st.Close()))
+		return nil, failed(errors.Join(err, d.close()))
 	}
 	return d, nil
 }
@@ -253,7 +258,7 @@ func (d *daemon) close() error {
 	if d.enf != nil {
 		err = d.enf.Close()
 	}
-	return errors.Join(err, d.st.Close())
+	return errors.Join(err, d.st.Close(), d.lock.Close())
 }
 
 // do runs f in the loop's goroutine, between two batches.

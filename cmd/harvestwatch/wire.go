@@ -34,7 +34,7 @@ func (p *program) openNFT(cfg *Config) (*nft.Enforcer, error) {
 		return nil, usage("firewall.hook is %q: it must be prerouting, input or forward", cfg.Firewall.Hook)
 	}
 	enf, err := nft.New(nft.Options{Now: p.now, Hook: hook, Ports: cfg.Firewall.Ports, Unprotected: !*cfg.Firewall.Protect,
-		Counters: true, Size: uint32(max(cfg.Firewall.MaxBlocks, nft.DefaultSize))})
+		Size: uint32(max(cfg.Firewall.MaxBlocks, nft.DefaultSize))})
 	if err != nil {
 		return nil, fmt.Errorf("open the firewall: %w", err)
 	}
