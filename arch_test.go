@@ -32,7 +32,7 @@ var mayImport = []struct {
 	{"internal/tailer", nil, "files are read without knowing what they say"},
 	{"internal/pipeline", []string{""}, "the loop knows nouns; its parts come in through its own interfaces"},
 	{"internal/control", nil, "the socket carries what others mean"},
-	{"internal/report", []string{"", "internal/pipeline"}, "a report is a sink of the loop"},
+	{"internal/report", []string{"", "rules", "internal/pipeline"}, "a report is a sink of the loop, and speaks the rules' words"},
 	{"internal/loggen", []string{""}, "the generator must not share code with the parsers that are held against it"},
 	{"internal/nstest", nil, "a test helper serves all"},
 	{"cmd/harvestwatch", []string{"*"}, "wire.go is the one place that knows every part"},

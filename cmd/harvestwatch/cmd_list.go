@@ -9,6 +9,7 @@ import (
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/internal/report"
+	"github.com/harvestwatch/harvestwatch/rules"
 	"github.com/harvestwatch/harvestwatch/store"
 )
 
@@ -121,7 +122,7 @@ func (p *program) list(records []store.Record, all, asJSON bool) error {
 	for _, r := range rows {
 		left := "-"
 		if r.Until.After(now) && (r.Active || r.Decision == "observe") {
-			left = report.Duration(r.Until.Sub(now))
+			left = rules.FormatDuration(r.Until.Sub(now).Round(time.Second))
 		}
 		decision := r.Decision
 		if r.Guard != "" {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/harvestwatch/harvestwatch/rules"
 )
 
 // futureSlack is how far ahead of the clock a log's stamp may be: beyond it lie bad clocks and local times that were
@@ -92,19 +94,13 @@ func parseWhen(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is no moment: say 2026-03-02T15:04:05Z, 2026-03-02, -2h, today or yesterday", text)
 }
 
-// parseDuration reads a duration as Go does, and with d for days.
+// parseDuration reads a duration in the words of rule files; a negative one is an error.
 func parseDuration(text string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		var n int
-		if _, err := fmt.Sscanf(days+".", "%d.", &n); err == nil && n >= 0 && n <= 36500 {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
+	d, err := rules.ParseDuration(text)
+	if err == nil && d < 0 {
+		err = fmt.Errorf("the duration %q is negative: say how long, without a sign", text)
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%q is no duration: say 90s, 30m, 2h or 7d", text)
-	}
-	return d, nil
+	return d, err
 }
 
 // localZone returns this machine's zone under its own name where that can be found: "Europe/Berlin" tells more than

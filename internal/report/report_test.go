@@ -170,11 +170,6 @@ func TestNumbersForPeople(t *testing.T) {
 			t.Errorf("thousands(%d) = %s, want %s", n, got, want)
 		}
 	}
-	for d, want := range map[time.Duration]string{time.Hour: "1h", 90 * time.Minute: "90m", 48 * time.Hour: "2d", 61 * time.Second: "1m1s"} {
-		if got := Duration(d); got != want {
-			t.Errorf("Duration(%v) = %s, want %s", d, got, want)
-		}
-	}
 	if percent(99.97) != "99.9 %" || percent(0.01) != "0.1 %" || percent(100) != "100.0 %" {
 		t.Error("a share near an end is rounded to the end")
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/harvestwatch/harvestwatch/rules"
 )
 
 // TextOptions says how much a person wants to see.
@@ -129,7 +131,7 @@ func (s *Scan) textOffenders(p *printer, o TextOptions) {
 		if f.Guard != "" {
 			decision += " (" + f.Guard + ")"
 		}
-		tw.printf("  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Source, f.Rule, f.First.Format(stamp), "+"+Duration(f.Fired.Sub(f.First.Time)),
+		tw.printf("  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Source, f.Rule, f.First.Format(stamp), "+"+seconds(f.Fired.Sub(f.First.Time)),
 			thousands(f.Tries), thousands(f.AuthFailures), thousands(f.Connections), thousands(f.Deliveries), decision, spans(f.Blocks))
 	}
 	tw.flush()
@@ -159,10 +161,10 @@ func spans(blocks []Span) string {
 	case 0:
 		return "none"
 	case 1:
-		return Duration(blocks[0].Until.Sub(blocks[0].From.Time))
+		return seconds(blocks[0].Until.Sub(blocks[0].From.Time))
 	}
 	last := blocks[len(blocks)-1]
-	return fmt.Sprintf("%d, the last %s", len(blocks), Duration(last.Until.Sub(last.From.Time)))
+	return fmt.Sprintf("%d, the last %s", len(blocks), seconds(last.Until.Sub(last.From.Time)))
 }
 
 func (s *Scan) textPrice(p *printer) {
@@ -227,19 +229,8 @@ func cut(text string, width int) string {
 	return string([]rune(text)[:max(width-1, 1)]) + "…"
 }
 
-// Duration writes a duration as people say it: 1h, 90m, 7d.
-func Duration(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch d = d.Round(time.Second); {
-	case d >= day && d%day == 0:
-		return fmt.Sprintf("%dd", d/day)
-	case d >= time.Hour && d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	case d >= time.Minute && d%time.Minute == 0:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	}
-	return d.String()
-}
+// seconds writes a duration in the words of rule files, to the second.
+func seconds(d time.Duration) string { return rules.FormatDuration(d.Round(time.Second)) }
 
 func plural(n int64, one, more string) string {
 	if n == 1 {

@@ -26,6 +26,9 @@ type Cursor struct {
 	// Older are the generations before it that may still be written to or weren't read to their end, oldest first; at
 	// most 31.
 	Older []Place `json:"older,omitempty"`
+	// Passed are rotated files that aren't to be read though they were last changed at Time or later: copies of what
+	// was read. At most 32, nearly always none.
+	Passed []FileID `json:"passed,omitempty"`
 }
 
 // IsZero reports whether the cursor is none.
@@ -120,6 +123,12 @@ func Follow(ctx context.Context, path string, from Cursor, opt Options, out func
 	}
 }
 
+// passed is a rotated file that isn't to be read.
+type passed struct {
+	FileID
+	mtime int64 // when it was last changed, as far as is known
+}
+
 // follower is one call of Follow.
 type follower struct {
 	path string
@@ -130,9 +139,11 @@ type follower struct {
 	gens []*generation      // open files, oldest first
 	done []Place            // generations that were given up, the last maxOpen of them
 	seen int64              // when the file at path had last been changed when it was last found unharmed
-	skip map[nodeKey]FileID // rotated files that aren't to be read: they were, or they are older than the beginning
+	skip map[nodeKey]passed // rotated files that aren't to be read: they were, or they are older than the beginning
 
-	queue []sibling // files that came after those of the cursor and wait for room, oldest first
+	pending *Cursor   // where to resume, while the log's folder can't be listed
+	skipped int64               // when the last of them was changed
+	queue   []sibling // files that came after those of the cursor and wait for room, oldest first
 
 	now    time.Time // of the last tick
 	again  bool      // there is more to do at once
@@ -150,7 +161,7 @@ func newFollower(path string, opt Options, out func(*Chunk) error) *follower {
 	if opt.Linger <= 0 {
 		opt.Linger = linger
 	}
-	f := &follower{path: path, opt: opt, out: out, pool: newPool(), skip: map[nodeKey]FileID{}, ticked: true}
+	f := &follower{path: path, opt: opt, out: out, pool: newPool(), skip: map[nodeKey]passed{}, ticked: true}
 	f.wake = newWaker(path, opt.Poll, func(err error) { f.tell(Polling, err) })
 	return f
 }
@@ -192,6 +203,13 @@ func (f *follower) cursor() Cursor {
 	c.File, c.Offset, c.Line = p.File, p.Offset, p.Line
 	for _, g := range f.gens[:last] {
 		c.Older = append(c.Older, g.Place)
+	}
+	if f.skipped >= f.seen {
+		for _, p := range f.skip {
+			if p.mtime >= f.seen && len(c.Passed) < maxOpen {
+				c.Passed = append(c.Passed, p.FileID)
+			}
+		}
 	}
 	return c
 }

@@ -41,6 +41,13 @@ func (g *generation) close() {
 	_ = g.f.Close() // it was only read
 }
 
+// itself returns the id of the open file, where Place has that of the one that it is a copy of.
+func (g *generation) itself() FileID {
+	id := g.File
+	id.Dev, id.Inode = g.node.dev, g.node.inode
+	return id
+}
+
 // measure notes how long the file is and whether it is still the one that was read.
 func (g *generation) measure() {
 	if g.arch != nil {

@@ -126,7 +126,7 @@ func (f *follower) resume(from Cursor) ([]Place, error) {
 		if from.File.HeadLen == 0 {
 			since++ // it was created at that time: what was changed last then, came before it
 		}
-		f.enqueue(list, newest, since)
+		f.enqueue(list, newest, since, from.Passed)
 	}
 	f.learn(list)
 	return lost, nil
@@ -176,11 +176,20 @@ func (g *generation) unpack(path string) error {
 	return nil
 }
 
-// enqueue notes the rotated files that came after the newest one that the cursor speaks of.
-func (f *follower) enqueue(list []sibling, newest *sibling, since int64) {
+// enqueue notes the rotated files that came after the newest one that the cursor speaks of, but for those it passed.
+func (f *follower) enqueue(list []sibling, newest *sibling, since int64, passed []FileID) {
 	f.queue = slices.DeleteFunc(slices.Clone(list), func(s sibling) bool {
-		return f.isOpen(s.key()) || !after(s, newest, since)
+		return f.isOpen(s.key()) || !after(s, newest, since) || slices.ContainsFunc(passed, s.is)
 	})
+}
+
+// is reports whether the sibling is the file of that id, an empty one if the id is that of an empty file.
+func (s sibling) is(id FileID) bool {
+	if id.node() != s.key() {
+		return false
+	}
+	head, archived, err := s.head()
+	return err == nil && (archived || id.matches(head) && (id.HeadLen > 0 || s.size == 0))
 }
 
 // dequeue opens the noted files as far as there is room, before the one that stands at the path, and reports whether

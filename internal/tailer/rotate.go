@@ -127,43 +127,50 @@ func (f *follower) resumeAt(g *generation) Place {
 	return g.Place
 }
 
-// unseen lists the rotated files that stood at the path since it was last looked at, oldest first. old is what the file
+// unseen lists the rotated files that stood at the path since it was last looked at, oldest first. was is what the file
 // at the path was before it was emptied, nil when it wasn't.
-func (f *follower) unseen(old *FileID) []sibling {
+func (f *follower) unseen(was *FileID) []sibling {
 	list, err := siblings(f.path)
 	if err != nil {
 		return nil // the folder can't be listed; the path itself can perhaps be read
 	}
-	return f.sift(list, old)
+	return f.sift(list, was)
 }
 
 // sift returns those of the rotated files that are to be read, and notes the others.
-func (f *follower) sift(list []sibling, old *FileID) []sibling {
-	skip := make(map[nodeKey]FileID, len(list))
+func (f *follower) sift(list []sibling, was *FileID) []sibling {
+	old := f.skip
+	f.skip, f.skipped = make(map[nodeKey]passed, len(list)), 0
 	var found []sibling
 	for _, s := range list {
 		switch {
 		case f.isOpen(s.key()):
-		case f.skipped(s, old):
-			skip[s.key()] = f.skip[s.key()]
-			if head, archived, err := s.head(); err == nil && !archived {
-				skip[s.key()] = FileID{Dev: s.dev, Inode: s.inode}.withHead(head)
+		case f.isPassed(s, old, was):
+			id := FileID{Dev: s.dev, Inode: s.inode}
+			if head, archived, err := s.head(); err == nil && !archived && !s.suffix.packed {
+				id = id.withHead(head)
 			}
+			f.pass(id, s.mtime)
 		default:
 			found = append(found, s)
 		}
 	}
-	f.skip = skip
 	return found
 }
 
-// skipped reports whether a rotated file isn't to be read: it was there before, is older than what was read, or is a
-// copy. Compressed files are copies of what stood there before.
-func (f *follower) skipped(s sibling, old *FileID) bool {
+// pass notes a rotated file as not to be read.
+func (f *follower) pass(id FileID, mtime int64) {
+	f.skip[id.node()] = passed{id, mtime}
+	f.skipped = max(f.skipped, mtime)
+}
+
+// isPassed reports whether a rotated file isn't to be read: it was there before (as old has it), is older than what was
+// read, or is a copy. Compressed files are copies of what stood there before.
+func (f *follower) isPassed(s sibling, old map[nodeKey]passed, was *FileID) bool {
 	if s.suffix.packed || s.mtime < f.seen {
 		return true
 	}
-	id, ok := f.skip[s.key()]
+	id, ok := old[s.key()]
 	head, archived, err := s.head()
 	if err != nil {
 		return ok // it is tried, and reported, when it is opened
@@ -171,7 +178,15 @@ func (f *follower) skipped(s sibling, old *FileID) bool {
 	if ok && id.matches(head) && (id.HeadLen > 0 || s.size == 0) {
 		return true
 	}
-	return archived || old != nil && old.copied(head) || f.copyOf(head, nil)
+	if archived || was != nil && was.copied(head) || f.copyOf(head, nil) {
+		return true
+	}
+	for _, id := range old {
+		if id.copied(head) {
+			return true
+		}
+	}
+	return false
 }
 
 // copyOf reports whether a file that begins with head is a copy of one that was read or is to be skipped. The file own
@@ -211,7 +226,7 @@ func (f *follower) vet() (looked bool) {
 		if err == nil && f.copyOf(head, g) {
 			g.close()
 			f.gens = slices.Delete(f.gens, i, i+1)
-			f.skip[g.node] = g.File
+			f.pass(g.itself(), g.mtime)
 			i--
 		}
 	}
@@ -231,7 +246,7 @@ func (f *follower) insert(i int, found []sibling) bool {
 			f.again = true
 			if !errors.Is(err, errMoved) {
 				f.tell(Unreadable, err)
-				f.skip[s.key()] = FileID{Dev: s.dev, Inode: s.inode}
+				f.pass(FileID{Dev: s.dev, Inode: s.inode}, s.mtime)
 			}
 			return false
 		}
@@ -325,7 +340,7 @@ func (f *follower) forget(i int) {
 	g.close()
 	f.gens = slices.Delete(f.gens, i, i+1)
 	f.again = true
-	f.skip[g.node] = g.File
+	f.pass(g.itself(), g.mtime)
 	f.done = append(f.done, g.Place)
 	if len(f.done) > maxOpen {
 		f.done = slices.Delete(f.done, 0, 1)
