@@ -142,7 +142,7 @@ type follower struct {
 	skip map[nodeKey]passed // rotated files that aren't to be read: they were, or they are older than the beginning
 
 	pending *Cursor   // where to resume, while the log's folder can't be listed
-	skipped int64               // when the last of them was changed
+	skipped int64     // when the last of them was changed
 	queue   []sibling // files that came after those of the cursor and wait for room, oldest first
 
 	now    time.Time // of the last tick
