@@ -4,11 +4,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,27 +30,29 @@ func TestKillLosesNothingAndCountsNothingTwice(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	pl := newPlace(t)
+	appendTo(t, pl.log, nil) // where a daemon begins the first time is its beginning: what was rotated before is not its own
+	stop := startDaemon(t.Fatalf, pl.output, pl.flags())
+	pl.caughtUp(t, 0)
+	stop()
 	rest := text.Bytes()
 	step := len(rest)/crashRounds + 1
 	var current int64
 	for round := range crashRounds {
 		if round%17 == 16 {
-			if err := os.Rename(pl.log, fmt.Sprintf("%s.%d", pl.log, round)); err != nil {
-				t.Fatal(err)
-			}
+			rotate(t, pl.log)
 			current = 0
 		}
 		n := min(step, len(rest)) // a rotation never tears a line, a write may
 		n += bytes.IndexByte(rest[n:], '\n') + 1
 		kill := killable(t, &pl)
 		appendTo(t, pl.log, rest[:n/2])
-		pause(time.Duration(rnd.IntN(40)) * time.Millisecond)
+		pause(time.Duration(rnd.IntN(120)) * time.Millisecond)
 		appendTo(t, pl.log, rest[n/2:n])
 		pause(time.Duration(rnd.IntN(20)) * time.Millisecond)
 		kill()
 		rest, current = rest[n:], current+int64(n)
 	}
-	stop := startDaemon(t.Fatalf, pl.output, pl.flags())
+	stop = startDaemon(t.Fatalf, pl.output, pl.flags())
 	pl.caughtUp(t, current)
 	stop()
 
@@ -62,10 +66,35 @@ func TestKillLosesNothingAndCountsNothingTwice(t *testing.T) {
 
 	got, want := dump(t, pl.state), dump(t, calm.state)
 	if !slices.Equal(got, want) {
-		out, _ := os.ReadFile(pl.output)
-		t.Errorf("after %d kills the database differs from an undisturbed one:\n%s\n%s", crashRounds, firstDifference(got, want), out)
+		t.Errorf("after %d kills the database differs from an undisturbed one:\nonly here:\n%s\nonly there:\n%s", crashRounds,
+			strings.Join(without(got, want), "\n"), strings.Join(without(want, got), "\n"))
 	}
 	t.Logf("%d kills, %d facts compared", crashRounds, len(want))
+}
+
+// rotate renames a log and its rotated files as logrotate does: the highest number is the oldest.
+func rotate(t *testing.T, log string) {
+	t.Helper()
+	for n := crashRounds; n >= 0; n-- {
+		from := log
+		if n > 0 {
+			from = fmt.Sprintf("%s.%d", log, n)
+		}
+		if err := os.Rename(from, fmt.Sprintf("%s.%d", log, n+1)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// without returns what is in a and not in b, the first dozen.
+func without(a, b []string) []string {
+	var list []string
+	for _, x := range a {
+		if !slices.Contains(b, x) && len(list) < 12 {
+			list = append(list, x)
+		}
+	}
+	return list
 }
 
 // killable starts the daemon as a process and returns what kills it.
