@@ -152,6 +152,17 @@ func alarmed(t *testing.T, alarms <-chan struct{}, why string) {
 	}
 }
 
+// calm waits until no alarm has come for a while: several may follow from one cause.
+func calm(alarms <-chan struct{}) {
+	for {
+		select {
+		case <-alarms:
+		case <-time.After(200 * time.Millisecond):
+			return
+		}
+	}
+}
+
 // TestWatchSurvives: notices that were lost raise an alarm, as does a socket that fails, and the watch goes on.
 func TestWatchSurvives(t *testing.T) {
 	ns := nstest.New(t)
@@ -175,6 +186,7 @@ func TestWatchSurvives(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go w.run(ctx, conn, nil)
 	alarmed(t, w.alarm, "lost notices")
+	calm(w.alarm)
 	tamper := func() {
 		t.Helper()
 		c.AddChain(&nftables.Chain{Table: ourTable, Name: "strange"})
@@ -184,6 +196,15 @@ func TestWatchSurvives(t *testing.T) {
 	}
 	tamper()
 	alarmed(t, w.alarm, "a change after lost notices")
+	cancel()
+	for range w.alarm { // until it is closed
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	w = &watch{e: e, alarm: make(chan struct{}, 1)}
+	if conn, err = w.open(); err != nil {
+		t.Fatal(err)
+	}
+	go w.run(ctx, conn, nil)
 	_ = conn.Close()
 	alarmed(t, w.alarm, "a socket that failed")
 	c.DelChain(&nftables.Chain{Table: ourTable, Name: "strange"})

@@ -17,8 +17,9 @@ import (
 // Times and sizes of a watch: how long until a socket that failed is opened anew, and the bytes of changes that may
 // wait unread. What overruns them raises an alarm.
 const (
-	reopenAfter = time.Second
-	watchBuffer = 1 << 20
+	reopenAfter  = time.Second
+	overrunAfter = 10 * time.Millisecond
+	watchBuffer  = 1 << 20
 )
 
 // Watch is part of firewall.Watcher. It listens to the kernel's notices of changed rulesets and raises an alarm when
@@ -66,8 +67,14 @@ func (w *watch) run(ctx context.Context, conn *netlink.Conn, err error) {
 		if ctx.Err() != nil {
 			return
 		}
-		w.e.opt.Log.Warn("the watch over nftables was interrupted", "error", err)
-		t := time.NewTimer(reopenAfter)
+		wait := reopenAfter
+		if errors.Is(err, unix.ENOBUFS) {
+			w.raise() // what was lost may be ours
+			wait = overrunAfter
+		} else {
+			w.e.opt.Log.Warn("the watch over nftables was interrupted", "error", err)
+		}
+		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -79,14 +86,12 @@ func (w *watch) run(ctx context.Context, conn *netlink.Conn, err error) {
 	}
 }
 
-// listen reads notices until the socket fails.
+// listen reads notices until the socket fails. One that was overrun has failed too: until its queue is empty the kernel
+// drops further notices without another word (netlink_overrun in net/netlink/af_netlink.c), so only a new socket is sure
+// to miss nothing.
 func (w *watch) listen(conn *netlink.Conn) error {
 	for {
 		msgs, err := conn.Receive()
-		if errors.Is(err, unix.ENOBUFS) {
-			w.raise() // notices were lost, the socket is as good as before
-			continue
-		}
 		if err != nil {
 			return fmt.Errorf("read changes of nftables: %w", err)
 		}
