@@ -63,8 +63,11 @@ func (s *Scan) textInputs(p *printer) {
 			note = in.Error
 		}
 		if len(s.Inputs) <= plainInputs || note != "" || in.Unparsed*100 > in.Lines {
-			tw.printf("%s\t%s\t%s\t%s understood\t%s\n", Quote(in.Path), in.Format, plural(in.Lines, "line", "lines"),
-				understood(in.Lines, in.Unparsed), Quote(note))
+			if note != "" {
+				note = "\t" + Quote(note)
+			}
+			tw.printf("%s\t%s\t%s\t%s understood%s\n", Quote(in.Path), in.Format, plural(in.Lines, "line", "lines"),
+				understood(in.Lines, in.Unparsed), note)
 		}
 	}
 	tw.flush()
