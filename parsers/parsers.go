@@ -80,15 +80,12 @@ func Formats() []string {
 	return names
 }
 
-// floor is the share of lines below which a log is not taken to be of a format: mail makes up little of a log that all
-// programs of a host write.
-const floor = 0.02
-
 // Sniff returns the format that understands the largest share of the whole lines in head, the first bytes of a log, and
-// that share, from 0 to 1. It returns "" where no format understands at least one line in fifty.
+// that share, from 0 to 1. It returns "" where no format understands a line: mail can make up very little of a log that
+// all programs of a host write.
 func Sniff(head []byte) (format string, share float64) {
 	for i := range families {
-		if s := families[i].share(head); s >= floor && s > share {
+		if s := families[i].share(head); s > share {
 			format, share = families[i].name, s
 		}
 	}

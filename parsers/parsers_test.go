@@ -62,7 +62,7 @@ func TestSniff(t *testing.T) {
 		{"one line without its end", strings.TrimSuffix(postfixLine, "\n"), "postfix", 1, 1},
 		{"the last line is cut off", postfixLine + postfixLine[:30], "postfix", 1, 1},
 		{"half", strings.Repeat(postfixLine+other, 10), "postfix", 0.5, 0.5},
-		{"little", postfixLine + strings.Repeat(other, 200), "", 0, 0},
+		{"little", postfixLine + strings.Repeat(other, 200), "postfix", 0.004, 0.006},
 		{"nothing", "", "", 0, 0},
 		{"empty lines", "\n\r\n\n", "", 0, 0},
 		{"another log", strings.Repeat("#Fields: date time c-ip\n", 10), "", 0, 0},

@@ -47,6 +47,8 @@ type fwStatus struct {
 	Entries int       `json:"entries"`
 	Success time.Time `json:"last_success"`
 	Error   string    `json:"error,omitempty"`
+	Refused int       `json:"refused"`           // blocks of the database that the firewall's door refused
+	Refusal string    `json:"refusal,omitempty"` // why the first of them was
 }
 
 // blockArgs ask for a block or for the end of one.
@@ -89,6 +91,9 @@ func (d *daemon) status(ctx context.Context) (*statusAnswer, error) {
 		if st.LastError != nil && !st.InStep {
 			s.Firewall.Error = st.LastError.Error()
 		}
+		if s.Firewall.Refused = st.RefusedAll; len(st.Refused) > 0 {
+			s.Firewall.Refusal = st.Refused[0].Err.Error()
+		}
 	}
 	err = d.do(ctx, func() {
 		s.Sources = d.det.Stats().Sources
@@ -102,6 +107,9 @@ func (d *daemon) status(ctx context.Context) (*statusAnswer, error) {
 	return s, err
 }
 
+// auditUnblock is what the audit calls an unblocking.
+const auditUnblock = "unblock"
+
 // Bounds of a block made by hand.
 const (
 	minManual = time.Second
@@ -113,13 +121,16 @@ func (d *daemon) block(ctx context.Context, a blockArgs) (*harvestwatch.Block, e
 	if !d.enforcing() {
 		return nil, fmt.Errorf("the daemon only observes: run it with --enforce or mode = \"enforce\" to block")
 	}
+	if d.rec == nil {
+		return nil, fmt.Errorf("no enforcer is configured that could block: set firewall.enforcer")
+	}
 	if !a.Prefix.IsValid() || a.For < minManual || a.For > maxManual {
 		return nil, fmt.Errorf("block %s for %s: the time must be from %s to %s", a.Prefix, a.For, minManual, maxManual)
 	}
 	if name, ok := d.never.Overlaps(a.Prefix); ok {
 		return nil, fmt.Errorf("%s is never blocked (%s): take it off the never-list first, if it is there by the configuration", a.Prefix, name)
 	}
-	if d.enf != nil && !d.enf.Caps().Supports(a.Prefix) {
+	if !d.enf.Caps().Supports(a.Prefix) {
 		return nil, fmt.Errorf("%s: %s takes IPv4 prefixes of %v bits and IPv6 prefixes of %v bits", a.Prefix, d.enf.Name(),
 			d.enf.Caps().V4Lens, d.enf.Caps().V6Lens)
 	}
@@ -142,19 +153,28 @@ type unblockAnswer struct {
 	Still []harvestwatch.Block `json:"still"`
 }
 
-// unblock ends every block of a prefix, or of the source that it lies in, and the detector's memory of the offence.
+// unblock ends every block of a prefix, of the source that it lies in, and of all that lies within it, and the detector's
+// memory of the offences.
 func (d *daemon) unblock(ctx context.Context, a blockArgs) (*unblockAnswer, error) {
 	now := d.p.now()
 	prefixes := []netip.Prefix{a.Prefix}
 	if src, ok := harvestwatch.ParseSource(a.Prefix.String()); ok && src.Prefix() != a.Prefix {
 		prefixes = append(prefixes, src.Prefix())
 	}
+	within, err := d.wanted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range within {
+		if b.Prefix != a.Prefix && a.Prefix.Overlaps(b.Prefix) && a.Prefix.Bits() < b.Prefix.Bits() {
+			prefixes = append(prefixes, b.Prefix)
+		}
+	}
 	var answer unblockAnswer
-	var err error
 	if asked := d.do(ctx, func() {
 		for _, p := range prefixes {
 			var ended []harvestwatch.Block
-			audit := store.Audit{Time: now, Who: a.Who, What: "unblock", Text: p.String()}
+			audit := store.Audit{Time: now, Who: a.Who, What: auditUnblock, Text: p.String()}
 			if ended, err = d.st.EndBlock(ctx, p, now, audit); err != nil {
 				return
 			}

@@ -25,8 +25,8 @@ func (p *program) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "status",
 		Usage: "how the daemon is: inputs, blocks, firewall",
-		Description: "Exit codes: 0 all is well; 3 no daemon answers, an input can't be followed, or the firewall is out\n" +
-			"of step.",
+		Description: "Exit codes: 0 all is well; 3 no daemon answers, an input can't be followed, the firewall is out of\n" +
+			"step, or it refused blocks.",
 		Flags: append(configFlags(), &cli.BoolFlag{Name: "json", Usage: "print JSON, schema harvestwatch.status/1"}),
 		Action: func(c *cli.Context) error {
 			cfg, err := p.config(c)
@@ -58,7 +58,7 @@ func (s *statusAnswer) healthy() bool {
 			return false
 		}
 	}
-	return s.Firewall == nil || s.Firewall.InStep
+	return s.Firewall == nil || s.Firewall.InStep && s.Firewall.Refused == 0
 }
 
 func (p *program) printStatus(s *statusAnswer) error {
@@ -89,6 +89,9 @@ func (p *program) printStatus(s *statusAnswer) error {
 		fmt.Fprintf(w, "firewall\t%s: %d entries, in step since %s\n", f.Name, f.Entries, local(f.Success))
 	default:
 		fmt.Fprintf(w, "firewall\t%s: OUT OF STEP: %s\n", f.Name, report.Quote(f.Error))
+	}
+	if f := s.Firewall; f != nil && f.Refused > 0 {
+		fmt.Fprintf(w, "refused\t%d blocks are not in effect: %s\n", f.Refused, report.Quote(f.Refusal))
 	}
 	return w.Flush()
 }
@@ -167,7 +170,7 @@ func (p *program) prefixArgs(c *cli.Context) (*Config, blockArgs, error) {
 // who names the user who gave a command, for the audit.
 func who() string {
 	if sudo := os.Getenv("SUDO_USER"); sudo != "" {
-		return strconv.QuoteToGraphic(sudo)
+		return report.Quote(sudo)
 	}
 	u, err := user.Current()
 	if err != nil {

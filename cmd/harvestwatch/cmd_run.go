@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 )
@@ -104,6 +106,8 @@ func runFlags(c *cli.Context, cfg *Config) error {
 }
 
 func (p *program) runDaemon(ctx context.Context, cfg *Config, log *slog.Logger) error {
+	// A terminal that closes, or a log pipe whose reader went away, must not end the protection.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	d, err := p.newDaemon(ctx, cfg, log)
 	if err != nil {
 		return err

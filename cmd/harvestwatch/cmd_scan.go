@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -48,6 +50,9 @@ func (p *program) scanCommand() *cli.Command {
 			read, err := p.readOptions(c)
 			if err != nil {
 				return err
+			}
+			if c.Int("top") < 0 || c.Int("evidence") < 0 {
+				return usage("--top and --evidence take a number from 0")
 			}
 			return p.scan(c.Context, scanOptions{read: read, rules: c.String("rules"), never: c.StringSlice("never"),
 				json: c.Bool("json"), exitCode: c.Bool("exit-code"),
@@ -126,10 +131,12 @@ func (p *program) printScan(s *report.Scan, o scanOptions) error {
 	if !o.json {
 		return s.Text(p.stdout, o.text)
 	}
-	enc := json.NewEncoder(p.stdout)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", " ")
-	return enc.Encode(s)
+	b, err := json.MarshalIndent(s, "", " ")
+	if err != nil {
+		return fmt.Errorf("write the result as JSON: %w", err)
+	}
+	_, err = p.stdout.Write(append(harmless(b), '\n'))
+	return err
 }
 
 func blocks(s *report.Scan) bool {
@@ -175,12 +182,30 @@ func (p *program) ceiling() int64 { return p.now().Add(futureSlack).UnixNano() }
 
 var errNoLogs = errors.New("name the logs to read: files, directories, or - for standard input")
 
-// printLines writes one JSON object a line.
+// printLine writes one JSON object on a line of its own.
 func printLine(w io.Writer, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("write a line of JSON: %w", err)
 	}
-	_, err = w.Write(append(b, '\n'))
+	_, err = w.Write(append(harmless(b), '\n'))
 	return err
+}
+
+// harmless escapes, in JSON, the characters that must not reach a terminal. They can stand in strings only.
+func harmless(b []byte) []byte {
+	if !bytes.ContainsFunc(b, unsafeRune) {
+		return b
+	}
+	out := make([]byte, 0, len(b)+64)
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if unsafeRune(r) {
+			out = fmt.Appendf(out, "\\u%04x", r)
+		} else {
+			out = append(out, b[:n]...)
+		}
+		b = b[n:]
+	}
+	return out
 }

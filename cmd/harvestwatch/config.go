@@ -9,10 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/harvestwatch/harvestwatch/parsers"
 )
 
 // Where things are unless the configuration or a flag says otherwise.
@@ -68,7 +71,7 @@ func parseConfig(name string, data []byte) (*Config, error) {
 		return nil, tomlError(name, err)
 	}
 	if err := c.complete(); err != nil {
-		return nil, usage("%s: %w", name, err)
+		return nil, &codeError{exitUsage, located(name, data, err)}
 	}
 	return c, nil
 }
@@ -114,15 +117,15 @@ func (c *Config) complete() error {
 		c.Firewall.MaxBlocks = 100_000
 	}
 	var errs []error
-	errs = append(errs, oneOf("mode", c.Mode, "observe", "enforce"),
-		oneOf("firewall.enforcer", c.Firewall.Enforcer, "nftables", "none"),
-		oneOf("firewall.hook", c.Firewall.Hook, "prerouting", "input", "forward"))
+	errs = append(errs, oneOf("mode", 0, c.Mode, "observe", "enforce"),
+		oneOf("firewall.enforcer", 0, c.Firewall.Enforcer, "nftables", "none"),
+		oneOf("firewall.hook", 0, c.Firewall.Hook, "prerouting", "input", "forward"))
 	if n := c.Firewall.MaxBlocks; n < 1 || n > 1_000_000 {
-		errs = append(errs, fmt.Errorf("firewall.max_blocks is %d: it must be from 1 to 1000000", n))
+		errs = append(errs, mistake("firewall.max_blocks", 0, "is %d: it must be from 1 to 1000000", n))
 	}
 	for _, p := range c.Firewall.Ports {
 		if p == 0 {
-			errs = append(errs, errors.New("firewall.ports holds 0: name TCP ports from 1 to 65535"))
+			errs = append(errs, mistake("firewall.ports", 0, "holds 0: name TCP ports from 1 to 65535"))
 		}
 	}
 	errs = append(errs, c.completeNever(), c.completeZone(), c.completeInputs())
@@ -135,7 +138,7 @@ func (c *Config) completeNever() error {
 	for _, text := range c.Never {
 		p, err := parsePrefix(text)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("never holds %q: name an address or a network like 192.0.2.0/24", text))
+			errs = append(errs, mistake("never", 0, "holds %q: name an address or a network like 192.0.2.0/24", text))
 			continue
 		}
 		c.never = append(c.never, p)
@@ -150,7 +153,7 @@ func (c *Config) completeZone() error {
 	}
 	zone, err := time.LoadLocation(c.Zone)
 	if err != nil {
-		return fmt.Errorf("zone is %q: name an IANA zone like Europe/Berlin (%w)", c.Zone, err)
+		return mistake("zone", 0, "is %q: name an IANA zone like Europe/Berlin (%w)", c.Zone, err)
 	}
 	c.zone = zone
 	return nil
@@ -163,20 +166,84 @@ func (c *Config) completeInputs() error {
 		in := &c.Inputs[i]
 		setDefault(&in.Start, "beginning")
 		setDefault(&in.Wake, "inotify")
-		if in.Path == "" {
-			errs = append(errs, fmt.Errorf("input %d has no path: name the log to follow", i+1))
-		}
 		in.Path = filepath.Clean(in.Path)
-		if seen[in.Path] {
-			errs = append(errs, fmt.Errorf("input %s is there twice: remove one", in.Path))
+		switch {
+		case in.Path == ".":
+			errs = append(errs, mistake("input.path", i, "is missing: name the log to follow"))
+		case !filepath.IsAbs(in.Path):
+			errs = append(errs, mistake("input.path", i, "is %q: name the log by its whole path", in.Path))
+		case seen[in.Path]:
+			errs = append(errs, mistake("input.path", i, "is %s, which is there twice: remove one", in.Path))
+		case filepath.Clean(c.State) == in.Path: // a file that is no database would be set aside
+			errs = append(errs, mistake("input.path", i, "is %s: state and the input are the same file: name another state", in.Path))
 		}
 		seen[in.Path] = true
-		if filepath.Clean(c.State) == in.Path { // a file that is no database would be set aside
-			errs = append(errs, fmt.Errorf("state and the input %s are the same file: name another state", in.Path))
+		if in.Format != "" {
+			errs = append(errs, oneOf("input.format", i, in.Format, parsers.Formats()...))
 		}
-		errs = append(errs, oneOf("input.start", in.Start, "beginning", "end"), oneOf("input.wake", in.Wake, "inotify", "poll"))
+		errs = append(errs, oneOf("input.start", i, in.Start, "beginning", "end"), oneOf("input.wake", i, in.Wake, "inotify", "poll"))
 	}
 	return errors.Join(errs...)
+}
+
+// mistakeError is a value that can't be used.
+type mistakeError struct {
+	key   string // with the section before it: input.path
+	index int    // which of several sections of that name, from 0
+	err   error
+}
+
+// Error implements error.
+func (e *mistakeError) Error() string { return e.key + " " + e.err.Error() }
+
+// Unwrap gives the cause.
+func (e *mistakeError) Unwrap() error { return e.err }
+
+func mistake(key string, index int, format string, args ...any) error {
+	return &mistakeError{key, index, fmt.Errorf(format, args...)}
+}
+
+// located puts file and line before each mistake in err.
+func located(name string, data []byte, err error) error {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		var list []error
+		for _, e := range joined.Unwrap() {
+			list = append(list, located(name, data, e))
+		}
+		return errors.Join(list...)
+	}
+	var m *mistakeError
+	if errors.As(err, &m) {
+		if line := lineOf(data, m.key, m.index); line > 0 {
+			return fmt.Errorf("%s:%d: %w", name, line, err)
+		}
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// lineOf returns the line on which a key stands, of its section's where the key is not there; 0 for neither.
+func lineOf(data []byte, key string, index int) int {
+	section, key, ok := strings.Cut(key, ".")
+	if !ok {
+		section, key = "", section
+	}
+	current, header, seen := "", 0, -1
+	for n, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			if current = strings.Trim(strings.TrimSpace(strings.SplitN(line, "#", 2)[0]), "[] "); current == section {
+				if seen++; seen == index {
+					header = n + 1
+				}
+			}
+		}
+		name, _, assigned := strings.Cut(line, "=")
+		if assigned && current == section && strings.TrimSpace(name) == key && (section == "" || seen == index) {
+			return n + 1
+		}
+	}
+	return header
 }
 
 func setDefault(s *string, value string) {
@@ -185,13 +252,11 @@ func setDefault(s *string, value string) {
 	}
 }
 
-func oneOf(key, value string, allowed ...string) error {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
+func oneOf(key string, index int, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
 	}
-	return fmt.Errorf("%s is %q: it must be %s", key, value, strings.Join(allowed, " or "))
+	return mistake(key, index, "is %q: it must be %s", value, strings.Join(allowed, " or "))
 }
 
 // loadConfig reads the configuration at path. A missing file at the default place is no error: the defaults hold.

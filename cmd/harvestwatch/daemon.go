@@ -70,6 +70,9 @@ func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) 
 	if d.set, err = loadRules(cfg.Rules); err != nil {
 		return nil, err
 	}
+	if err := sameFiles(cfg.Inputs); err != nil {
+		return nil, err
+	}
 	never := append(named(cfg.never, "configured"), named(ownAddresses(log), "own address")...)
 	d.never = rules.Never(never...)
 	d.judge = rules.NewJudge(d.set, rules.Policy{Enforce: d.enforcing(), Never: never})
@@ -81,6 +84,9 @@ func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) 
 	}
 	if err = d.restore(ctx); err == nil {
 		err = d.openFirewall()
+	}
+	if err == nil {
+		err = d.adopt(ctx)
 	}
 	if err != nil {
 		return nil, failed(errors.Join(err, d.close()))
@@ -205,12 +211,19 @@ func (d *daemon) restoreInputs(ctx context.Context) error {
 
 // openParser opens the input's parser and gives it back what it remembered.
 func (d *daemon) openParser(ctx context.Context, in *liveInput) error {
-	p, err := parsers.Open(in.format, parsers.Options{Reference: d.p.now(), Location: d.cfg.zone})
+	o := parsers.Options{Reference: d.p.now(), Location: d.cfg.zone}
+	p, err := parsers.Open(in.format, o)
 	if err != nil {
 		return usage("input %s: %w", in.cfg.Path, err)
 	}
 	if err := d.st.LoadParser(ctx, in.cfg.Path, p.Restore); err != nil {
-		return fmt.Errorf("restore the parser of %s: %w", in.cfg.Path, err)
+		d.log.Error("what the parser remembered can't be used, it begins anew: messages under way are not followed", "log", in.cfg.Path, "error", err)
+		if p, err = parsers.Open(in.format, o); err != nil {
+			return fmt.Errorf("input %s: %w", in.cfg.Path, err)
+		}
+		if err := d.st.Commit(ctx, &store.Batch{Now: d.p.now(), Parser: []store.State{{Input: in.cfg.Path}}}); err != nil {
+			return err
+		}
 	}
 	in.parser = p
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -219,5 +220,18 @@ func TestScanAgreesWithTheTruth(t *testing.T) {
 		if n[0] != n[1] {
 			t.Errorf("%s: %d counted, %d made", what, n[0], n[1])
 		}
+	}
+}
+
+// spoil overwrites what the parser of an input remembered.
+func spoil(t *testing.T, state, input string) {
+	t.Helper()
+	st, err := store.Open(state, store.Options{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := &store.Batch{Now: time.Now(), Parser: []store.State{{Input: input, Key: []byte("nonsense"), Value: []byte{0}}}}
+	if err := errors.Join(st.Commit(t.Context(), batch), st.Close()); err != nil {
+		t.Fatal(err)
 	}
 }

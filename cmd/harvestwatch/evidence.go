@@ -73,8 +73,8 @@ func (e *evidence) Lines(wants []report.Want) [][]string {
 // the offence stands without it, and the report shows fewer lines.
 func (e *evidence) visit(in *logInput, places []place, fn func(place, []byte)) {
 	again := in.Input
-	if in.Path == tailer.Stdin {
-		again.Path = e.logs.spool.path
+	if in.spool != nil {
+		again.Path = in.spool.path
 	}
 	r, err := again.Open()
 	if err != nil {

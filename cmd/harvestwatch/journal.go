@@ -53,10 +53,14 @@ func (j *journal) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 		}
 		return // accepted before the block, most likely
 	}
-	if out.Blocked && j.d.enforcing() {
+	if out.Blocked && j.d.enforcing() && j.d.p.now().Sub(ev.When()) < fresh {
 		j.leak(ev, out)
 	}
 }
+
+// fresh is how old an event may be to say anything of the firewall's present state: older ones are read when the daemon
+// catches up with a log.
+const fresh = 5 * time.Minute
 
 // leak tells, once in a while, that a blocked source still gets through.
 func (j *journal) leak(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
@@ -75,7 +79,11 @@ func (j *journal) leak(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 func (j *journal) Decision(dec *harvestwatch.Decision) {
 	r := store.Record{Decision: *dec, Evidence: j.d.evidence(&dec.Offence)}
 	if dec.Action == harvestwatch.ActBlock {
-		r.Block = &harvestwatch.Block{Prefix: dec.Offence.Source.Prefix(), From: dec.Offence.Fired, Until: dec.Until,
+		from := dec.Offence.Fired
+		if now := j.d.p.now(); from.After(now) { // the log's clock runs ahead: the block holds at once all the same
+			from = now
+		}
+		r.Block = &harvestwatch.Block{Prefix: dec.Offence.Source.Prefix(), From: from, Until: dec.Until,
 			Rule: dec.Offence.Rule, Level: dec.Offence.Level, Reason: dec.Reason}
 	}
 	j.records = append(j.records, r)

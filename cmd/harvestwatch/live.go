@@ -87,7 +87,12 @@ func (l *live) recognise(ctx context.Context, in *liveInput, data []byte) bool {
 	if in.format == "" {
 		return false
 	}
-	return l.d.openParser(ctx, in) == nil
+	if err := l.d.openParser(ctx, in); err != nil {
+		l.d.log.Error("a log can't be read", "log", in.cfg.Path, "error", err)
+		in.problem.set(err.Error())
+		return false
+	}
+	return true
 }
 
 // files numbers the generations of the followed logs, so that evidence can be found again.

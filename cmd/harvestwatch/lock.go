@@ -16,6 +16,9 @@ func lockState(state string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the state: %w", err)
 	}
+	if real, err := filepath.EvalSymlinks(state); err == nil { // two names of one file are one state
+		state = real
+	}
 	path := state + ".lock"
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

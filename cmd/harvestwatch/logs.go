@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -25,7 +27,6 @@ type logs struct {
 	errs    []error // inputs that could not be read, wholly or in part
 	refs    pipeline.Refs
 	parsed  []*pipeline.Parsed
-	spool   *spool
 }
 
 // logInput is one file.
@@ -39,6 +40,7 @@ type logInput struct {
 	read    atomic.Int64   // compressed bytes read so far
 	stream  *logStream
 	problem error
+	spool   *spool // the copy of what can be read only once; nil for a plain file
 }
 
 // logStream is one log with its rotated files: they share a parser, because a message that was accepted before a
@@ -74,12 +76,11 @@ func openLogs(o readOptions, p *program) (*logs, error) {
 				return nil, &codeError{exitUsage, err}
 			}
 			li.problem = err
-			l.errs = append(l.errs, err)
 		}
 		l.inputs = append(l.inputs, li)
 	}
 	if len(l.inputs) == 0 {
-		return nil, failed(errors.Join(l.errs...))
+		return nil, failed(errors.Join(l.problems()...))
 	}
 	l.sort()
 	return l, nil
@@ -95,12 +96,8 @@ func (e *unknownFormat) Error() string {
 
 // examine recognises an input's format and finds the time of its first event.
 func (l *logs) examine(in *logInput, p *program) error {
-	if in.Path == tailer.Stdin {
-		s, err := newSpool(p.stdin)
-		if err != nil {
-			return err
-		}
-		l.spool = s
+	if err := in.spoolOnce(p); err != nil {
+		return err
 	}
 	r, err := l.open(in)
 	if err != nil {
@@ -116,16 +113,43 @@ func (l *logs) examine(in *logInput, p *program) error {
 			return errors.Join(&unknownFormat{err}, r.Close())
 		}
 	}
-	if in.Path == tailer.Stdin { // can't be opened twice
+	if in.spool != nil { // can't be opened twice
 		in.reader = r
 		return nil
 	}
-	return r.Close()
+	if in.format == "" { // perhaps because it is damaged
+		if _, damage := r.Next(); damage != nil && !errors.Is(damage, io.EOF) {
+			err = damage
+		}
+	}
+	return errors.Join(err, r.Close())
+}
+
+// spoolOnce prepares what can be read only once (standard input, a pipe) for being read again.
+func (in *logInput) spoolOnce(p *program) error {
+	src := p.stdin
+	if in.Path != tailer.Stdin {
+		info, err := os.Stat(in.Path)
+		if err != nil || info.Mode().IsRegular() {
+			return nil // what is wrong with it, opening tells
+		}
+		f, err := os.Open(in.Path)
+		if err != nil {
+			return fmt.Errorf("open input: %w", err)
+		}
+		src = f
+	}
+	s, err := newSpool(src)
+	if err != nil {
+		return fmt.Errorf("keep a copy of %s: %w", in.Path, err)
+	}
+	in.spool = s
+	return nil
 }
 
 func (l *logs) open(in *logInput) (*tailer.Reader, error) {
-	if in.Path == tailer.Stdin {
-		return tailer.NewReader(in.Path, l.spool)
+	if in.spool != nil {
+		return tailer.NewReader(in.Path, in.spool)
 	}
 	return in.Open()
 }
@@ -150,7 +174,7 @@ func (l *logs) firstTime(in *logInput, head []byte) (int64, error) {
 
 func (l *logs) newParser(in *logInput) (parsers.Parser, error) {
 	ref := in.ModTime
-	if ref.IsZero() {
+	if ref.Year() < 2000 || ref.After(l.opts.now) { // archives and reproducible builds set times that say nothing
 		ref = l.opts.now
 	}
 	return parsers.Open(in.format, parsers.Options{Reference: ref, Year: l.opts.year, Location: l.opts.zone})
@@ -203,18 +227,21 @@ func (l *logs) source(ctx context.Context, unparsed func(harvestwatch.Pos, []byt
 
 // close ends the reading and removes what was spooled.
 func (l *logs) close() {
+	ended := true
 	for _, ps := range l.parsed {
-		ps.Close()
+		ended = ps.Close() && ended
 	}
 	l.parsed = nil
 	for _, in := range l.inputs {
-		if in.reader != nil {
+		if in.reader != nil && ended {
 			_ = in.reader.Close() // it was only read from
 			in.reader = nil
 		}
 	}
-	if l.spool != nil {
-		l.spool.remove()
+	for _, in := range l.inputs {
+		if in.spool != nil {
+			in.spool.remove()
+		}
 	}
 }
 
@@ -287,7 +314,7 @@ func (in *logInput) report() report.Input {
 		r.Assumed = in.stream.parser.Assumed()
 	}
 	if in.format == "" && in.problem == nil {
-		r.Error = "no format recognised; left out"
+		r.Error, r.Unrecognised = "no format recognised, left out: name it with --format if it is one", true
 	}
 	if in.problem != nil {
 		r.Error = in.problem.Error()

@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/harvestwatch/harvestwatch/internal/report"
 )
 
 // The exit codes, a contract. Treat a code that is not listed here as a failure.
@@ -72,6 +73,7 @@ type program struct {
 func main() {
 	p := &program{os.Stdin, os.Stdout, os.Stderr, time.Now}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once, whatever it waits for
 	code := p.run(ctx, os.Args)
 	stop()
 	os.Exit(code)
@@ -108,14 +110,14 @@ func exitCode(ctx context.Context, err error) (int, error) {
 // complain shows an error, as JSON for those who read JSON.
 func (p *program) complain(err error, asJSON bool) {
 	if asJSON {
-		_ = json.NewEncoder(p.stderr).Encode(struct {
+		_ = printLine(p.stderr, struct {
 			Schema string `json:"schema"`
 			Error  string `json:"error"`
 		}{"harvestwatch.error/1", err.Error()}) // there is no further place to complain at
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(p.stderr, "harvestwatch: %s\n", line)
+		fmt.Fprintf(p.stderr, "harvestwatch: %s\n", report.Quote(line))
 	}
 }
 
@@ -151,8 +153,20 @@ func (p *program) app() *cli.App {
 	for _, c := range allCommands(app.Commands) {
 		c.OnUsageError = asUsage
 		c.HideHelpCommand = true
+		if c.ArgsUsage == "" {
+			c.Before = noArguments
+			c.ArgsUsage = " "
+		}
 	}
 	return app
+}
+
+// noArguments refuses arguments that would be passed over without a word.
+func noArguments(c *cli.Context) error {
+	if extra := c.Args().First(); extra != "" && find(c.Command.Subcommands, extra) == nil {
+		return usage("%s takes no argument: what is %q? See harvestwatch %s --help", c.Command.Name, extra, c.Command.Name)
+	}
+	return nil
 }
 
 func allCommands(list []*cli.Command) []*cli.Command {

@@ -56,8 +56,14 @@ func (p *program) readOptions(c *cli.Context) (readOptions, error) {
 			if err != nil {
 				return o, usage("--%s: %w", flag, err)
 			}
+			if t.Year() < 1971 || t.Year() > 2200 {
+				return o, usage("--%s %s: it must lie between 1971 and 2200", flag, text)
+			}
 			*bound = t.UnixNano()
 		}
+	}
+	if o.since != 0 && o.until != 0 && o.since >= o.until {
+		return o, usage("--since is not before --until: nothing lies between them")
 	}
 	return o, nil
 }

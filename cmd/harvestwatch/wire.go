@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/harvestwatch/harvestwatch/firewall"
 	"github.com/harvestwatch/harvestwatch/firewall/nft"
+	"github.com/harvestwatch/harvestwatch/internal/control"
 )
 
 // openFirewall opens the enforcer and its reconciler, if the daemon enforces.
@@ -18,7 +21,7 @@ func (d *daemon) openFirewall() error {
 		d.log.Warn("blocks are recorded and put into effect nowhere: firewall.enforcer is none")
 		return nil
 	}
-	enf, err := d.p.openNFT(d.cfg)
+	enf, err := d.p.openNFT(d.cfg, d.log)
 	if err != nil {
 		return err
 	}
@@ -28,13 +31,13 @@ func (d *daemon) openFirewall() error {
 }
 
 // openNFT opens the nftables enforcer as the configuration says.
-func (p *program) openNFT(cfg *Config) (*nft.Enforcer, error) {
+func (p *program) openNFT(cfg *Config, log *slog.Logger) (*nft.Enforcer, error) {
 	hook, ok := nft.HookOf(cfg.Firewall.Hook)
 	if !ok {
 		return nil, usage("firewall.hook is %q: it must be prerouting, input or forward", cfg.Firewall.Hook)
 	}
 	enf, err := nft.New(nft.Options{Now: p.now, Hook: hook, Ports: cfg.Firewall.Ports, Unprotected: !*cfg.Firewall.Protect,
-		Size: uint32(max(cfg.Firewall.MaxBlocks, nft.DefaultSize))})
+		Log: log, Size: uint32(max(cfg.Firewall.MaxBlocks, nft.DefaultSize))})
 	if err != nil {
 		return nil, fmt.Errorf("open the firewall: %w", err)
 	}
@@ -59,7 +62,11 @@ func (p *program) firewallClear(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	enf, err := p.openNFT(cfg)
+	var running statusAnswer
+	if control.Call(c.Context, cfg.Socket, "status", nil, &running) == nil && running.Firewall != nil {
+		return failed(errors.New("the daemon is running and would put everything back: stop it first"))
+	}
+	enf, err := p.openNFT(cfg, nil)
 	if err != nil {
 		return failed(err)
 	}

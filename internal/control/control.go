@@ -22,6 +22,7 @@ const (
 	maxMessage = 16 << 20         // bytes in a request or an answer
 	maxTime    = 30 * time.Second // from the connection to the end of the answer
 	maxClients = 32               // at once; more wait
+	maxPath    = 103              // bytes in a socket's path: the least that a system takes (sun_path in sys/un.h)
 )
 
 // Request is what a command asks of the daemon.
@@ -50,6 +51,9 @@ type Handler func(ctx context.Context, r Request) (any, error)
 // Listen makes the socket. A socket that a dead daemon left behind is replaced; if somebody answers there, the error
 // says so. The directory must exist, or its parent, in which case it is made for the owner only.
 func Listen(path string) (net.Listener, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("the path of the socket has %d bytes, the system takes %d: name a shorter one", len(path), maxPath)
+	}
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		return nil, errors.Join(c.Close(), fmt.Errorf("another harvestwatch already answers at %s: stop it, or name another socket", path))
 	}

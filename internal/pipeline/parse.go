@@ -42,16 +42,18 @@ type Parsed struct {
 	reader Reader
 	parser Parser
 	opts   ParseOptions
-	tasks  chan *task // in the order of the input
+	tasks  chan *task      // in the order of the input
+	outer  context.Context // of Parse's caller
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	spare  [][]harvestwatch.Event // of released batches; belongs to who calls Next and Release
 }
 
-// Parse starts to read and to lex, a bounded number of runs ahead. Close must be called.
+// Parse starts to read and to lex, a bounded number of runs ahead, until ctx ends. Close must be called.
 func Parse(ctx context.Context, r Reader, p Parser, o ParseOptions) *Parsed {
+	outer := ctx
 	ctx, stop := context.WithCancel(ctx)
-	ps := &Parsed{reader: r, parser: p, opts: o, tasks: make(chan *task, o.Workers+1), stop: stop}
+	ps := &Parsed{reader: r, parser: p, opts: o, tasks: make(chan *task, o.Workers+1), outer: outer, stop: stop}
 	work := make(chan *task, o.Workers+1)
 	for range o.Workers {
 		ps.done.Go(func() {
@@ -130,10 +132,15 @@ func (ps *Parsed) fold(l *harvestwatch.Lines) *Batch {
 	return b
 }
 
-// Close ends the reading and waits for the goroutines.
-func (ps *Parsed) Close() {
+// Close ends the reading and waits for the goroutines; it reports true when they have ended. Where the context of Parse
+// has ended it does not wait: the reader may hang in a read that nothing ends, and still use what it reads from.
+func (ps *Parsed) Close() bool {
 	ps.stop()
+	if ps.outer.Err() != nil {
+		return false
+	}
 	for range ps.tasks { // unblocks the reader; what it read is garbage now
 	}
 	ps.done.Wait()
+	return true
 }

@@ -110,9 +110,10 @@ func (c *Collector) spared(st Standings) []Spared {
 func (c *Collector) suspects(st Standings, did func(*tally) bool) []Spared {
 	list := []Spared{}
 	guards, blocked := map[harvestwatch.Source]string{}, map[harvestwatch.Source]bool{}
-	for key, o := range c.offenders {
+	for _, key := range c.ranked() { // in an order that is always the same
+		o := c.offenders[key]
 		blocked[key.source] = blocked[key.source] || len(o.blocks) > 0
-		if o.guard != "" {
+		if o.guard != "" && guards[key.source] == "" {
 			guards[key.source] = fmt.Sprintf("%s reached its threshold, and %s spoke for the source", c.rules[key.rule], o.guard)
 		}
 	}

@@ -39,6 +39,8 @@ type Input struct {
 	Ignored  int64  `json:"ignored"`
 	Unparsed int64  `json:"unparsed"`
 	Error    string `json:"error,omitempty"`
+
+	Unrecognised bool `json:"-"` // left out because its format is not known
 }
 
 // Period is the time between the first and the last event.

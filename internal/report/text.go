@@ -51,8 +51,10 @@ func (s *Scan) textInputs(p *printer) {
 	var unknown []string
 	read := 0
 	for _, in := range s.Inputs {
-		if in.Format == "" && in.Lines == 0 {
+		if in.Unrecognised {
 			unknown = append(unknown, Quote(in.Path))
+		}
+		if in.Format == "" {
 			continue
 		}
 		read++
@@ -76,9 +78,9 @@ func (s *Scan) textInputs(p *printer) {
 	}
 	switch n := len(unknown); {
 	case n > 3:
-		p.printf("Left out, because no format was recognised: %s and %d more\n", strings.Join(unknown[:3], ", "), n-3)
+		p.printf("Left out, because no format was recognised (--format names it): %s and %d more\n", strings.Join(unknown[:3], ", "), n-3)
 	case n > 0:
-		p.printf("Left out, because no format was recognised: %s\n", strings.Join(unknown, ", "))
+		p.printf("Left out, because no format was recognised (--format names it): %s\n", strings.Join(unknown, ", "))
 	}
 }
 
@@ -91,6 +93,9 @@ func understood(lines, unparsed int64) string {
 
 func (s *Scan) textTotals(p *printer) {
 	t := s.Totals
+	if t.Future > 0 {
+		p.printf("\n%s left out, stamped later than now: wrong year or zone? See --year and --zone.\n", plural(t.Future, "event", "events"))
+	}
 	if s.Period.From.IsZero() {
 		p.printf("\nNo events: nothing in these inputs tells what a client did.\n")
 		return

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 )
 
@@ -19,7 +20,7 @@ const maxEvidence = 1 << 20
 func ReadAt(path string, id FileID, offset int64, n int) ([]byte, error) {
 	n = min(max(n, 0), maxEvidence)
 	for {
-		m, err := locate(path, id, offset)
+		m, err := locate(path, id, offset, math.MaxInt64)
 		if err != nil {
 			return nil, fmt.Errorf("read %s at %d: %w", path, offset, err)
 		}
@@ -37,14 +38,17 @@ func ReadAt(path string, id FileID, offset int64, n int) ([]byte, error) {
 // maxTries is how often a folder is listed again because files were renamed in it meanwhile.
 const maxTries = 1000
 
-// locate finds a generation at its path or beside it.
-func locate(path string, id FileID, size int64) (match, error) {
+// locate finds a generation at its path or beside it, as find does.
+func locate(path string, id FileID, size, since int64) (match, error) {
 	for range maxTries {
 		list, err := candidates(path)
+		if errors.Is(err, errMoved) {
+			continue
+		}
 		if err != nil {
 			return match{}, err
 		}
-		m, ok, err := find(id, list, size)
+		m, ok, err := find(id, list, size, since)
 		if err != nil {
 			continue
 		}

@@ -11,8 +11,14 @@ import (
 // begin opens what the cursor speaks of, or what stands at the path.
 func (f *follower) begin(from Cursor) {
 	if from.IsZero() {
-		if list, err := siblings(f.path); err == nil {
-			f.learn(list)
+		for range maxTries {
+			list, err := siblings(f.path)
+			if err == nil {
+				err = f.learn(list)
+			}
+			if !errors.Is(err, errMoved) {
+				break
+			}
 		}
 		if s, ok := self(f.path); ok && f.opt.FromEnd {
 			f.beginAtEnd(s)
@@ -42,7 +48,7 @@ func (f *follower) goOn() bool {
 		for _, g := range f.gens {
 			g.close()
 		}
-		f.gens, f.queue = nil, nil
+		f.gens, f.queue, f.skip = nil, nil, map[nodeKey]passed{}
 		if !errors.Is(err, errMoved) {
 			state := Unreadable
 			if errors.Is(err, fs.ErrNotExist) {
@@ -55,15 +61,17 @@ func (f *follower) goOn() bool {
 	return false
 }
 
-// learn notes the rotated files of a list that are neither open nor in the queue as not to be read.
-func (f *follower) learn(list []sibling) {
+// learn notes the rotated files of a list that are neither open nor in the queue as not to be read. The error is
+// errMoved.
+func (f *follower) learn(list []sibling) error {
 	seen := f.seen
 	f.seen = 1<<63 - 1
-	f.sift(list, nil)
+	_, err := f.sift(list, nil)
 	f.seen = seen
 	for _, s := range f.queue {
 		delete(f.skip, s.key())
 	}
+	return err
 }
 
 // beginAtEnd opens the log after its last line.
@@ -103,7 +111,7 @@ func (f *follower) resume(from Cursor) ([]Place, error) {
 	var lost []Place
 	var newest *sibling
 	for _, p := range append(slices.Clone(from.Older), Place{from.File, from.Offset, from.Line}) {
-		m, ok, err := find(p.File, all, p.Offset)
+		m, ok, err := find(p.File, all, p.Offset, from.Time)
 		if err != nil {
 			return nil, err
 		}
@@ -128,8 +136,7 @@ func (f *follower) resume(from Cursor) ([]Place, error) {
 		}
 		f.enqueue(list, newest, since, from.Passed)
 	}
-	f.learn(list)
-	return lost, nil
+	return lost, f.learn(list)
 }
 
 // reopen opens a file that the cursor speaks of. inUse says that the file itself still stands at the path: then a copy

@@ -1,6 +1,7 @@
 package tailer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -88,7 +89,7 @@ func (f *follower) changed() {
 	g := &generation{Place: f.place(n), f: file, node: n.key(), size: -1, live: true}
 	g.Place = f.resumeAt(g)
 	f.gens = append(f.gens, g) // before the others are looked at: they may be copies of it
-	if !f.dequeue() || !f.room(0) || !f.insert(len(f.gens)-1, f.unseen(nil)) {
+	if !f.dequeue() || !f.room(0) || !f.insertBefore(g, f.unseen(nil)) {
 		f.gens = slices.DeleteFunc(f.gens, func(o *generation) bool { return o == g })
 		g.close() // the next look comes back to it
 		return
@@ -130,32 +131,45 @@ func (f *follower) resumeAt(g *generation) Place {
 // unseen lists the rotated files that stood at the path since it was last looked at, oldest first. was is what the file
 // at the path was before it was emptied, nil when it wasn't.
 func (f *follower) unseen(was *FileID) []sibling {
-	list, err := siblings(f.path)
-	if err != nil {
-		return nil // the folder can't be listed; the path itself can perhaps be read
+	for range maxTries {
+		list, err := siblings(f.path)
+		if err != nil && !errors.Is(err, errMoved) {
+			return nil // the folder can't be listed; the path itself can perhaps be read
+		}
+		if err != nil {
+			continue
+		}
+		if found, err := f.sift(list, was); err == nil {
+			return found
+		}
 	}
-	return f.sift(list, was)
+	f.again = true
+	return nil
 }
 
-// sift returns those of the rotated files that are to be read, and notes the others.
-func (f *follower) sift(list []sibling, was *FileID) []sibling {
-	old := f.skip
-	f.skip, f.skipped = make(map[nodeKey]passed, len(list)), 0
+// sift returns those of the rotated files that are to be read, and notes the others. The error is errMoved.
+func (f *follower) sift(list []sibling, was *FileID) ([]sibling, error) {
+	skip := make(map[nodeKey]passed, len(list))
 	var found []sibling
 	for _, s := range list {
+		if f.isOpen(s.key()) {
+			continue
+		}
+		id, ok, err := f.isPassed(s, was)
 		switch {
-		case f.isOpen(s.key()):
-		case f.isPassed(s, old, was):
-			id := FileID{Dev: s.dev, Inode: s.inode}
-			if head, archived, err := s.head(); err == nil && !archived && !s.suffix.packed {
-				id = id.withHead(head)
-			}
-			f.pass(id, s.mtime)
+		case err != nil:
+			return nil, err
+		case ok:
+			skip[s.key()] = passed{id, s.mtime}
 		default:
 			found = append(found, s)
 		}
 	}
-	return found
+	f.skip, f.skipped = skip, 0
+	for _, p := range skip {
+		f.skipped = max(f.skipped, p.mtime)
+	}
+	return found, nil
 }
 
 // pass notes a rotated file as not to be read.
@@ -164,29 +178,30 @@ func (f *follower) pass(id FileID, mtime int64) {
 	f.skipped = max(f.skipped, mtime)
 }
 
-// isPassed reports whether a rotated file isn't to be read: it was there before (as old has it), is older than what was
-// read, or is a copy. Compressed files are copies of what stood there before.
-func (f *follower) isPassed(s sibling, old map[nodeKey]passed, was *FileID) bool {
-	if s.suffix.packed || s.mtime < f.seen {
-		return true
+// isPassed reports whether a rotated file isn't to be read: it was there before, is older than what was read, or is a
+// copy. Compressed files are copies of what stood there before. It returns what identifies the file; the error is
+// errMoved.
+func (f *follower) isPassed(s sibling, was *FileID) (FileID, bool, error) {
+	known, ok := f.skip[s.key()]
+	if ok && known.mtime == s.mtime {
+		return known.FileID, true, nil
 	}
-	id, ok := old[s.key()]
+	id := FileID{Dev: s.dev, Inode: s.inode}
+	if s.suffix.packed {
+		return id, true, nil
+	}
 	head, archived, err := s.head()
-	if err != nil {
-		return ok // it is tried, and reported, when it is opened
+	switch {
+	case errors.Is(err, errMoved):
+		return id, false, err
+	case err != nil || archived:
+		return id, ok || archived || s.mtime < f.seen, nil // what can't be read is tried, and reported, when it is opened
 	}
-	if ok && id.matches(head) && (id.HeadLen > 0 || s.size == 0) {
-		return true
+	id = id.withHead(head)
+	if ok && known.matches(head) && (known.HeadLen > 0 || s.size == 0) || s.mtime < f.seen {
+		return id, true, nil
 	}
-	if archived || was != nil && was.copied(head) || f.copyOf(head, nil) {
-		return true
-	}
-	for _, id := range old {
-		if id.copied(head) {
-			return true
-		}
-	}
-	return false
+	return id, was != nil && was.HeadLen > 0 && was.matches(head) || f.copyOf(head, nil), nil
 }
 
 // copyOf reports whether a file that begins with head is a copy of one that was read or is to be skipped. The file own
@@ -206,11 +221,20 @@ func (f *follower) copyOf(head []byte, own *generation) bool {
 		if g != own && g.arch == nil && !g.File.copied(head) {
 			g.check(g.Offset) // it may have grown since it was measured, and been copied then
 		}
-		if g != own && g.File.copied(head) {
+		if g != own && (g.File.copied(head) || g.begins(head)) {
 			return true
 		}
 	}
 	return false
+}
+
+// begins reports whether a file too short to be told by its head begins with the whole of another one's.
+func (g *generation) begins(head []byte) bool {
+	if g.arch != nil || len(head) == 0 || len(head) > headMin || g.File.HeadLen >= headMin {
+		return false
+	}
+	own, err := headOf(g.f, make([]byte, headMin))
+	return err == nil && bytes.HasPrefix(own, head)
 }
 
 // vet closes files that were found empty beside the path and turned out to be copies that were just being made. It
@@ -257,6 +281,16 @@ func (f *follower) insert(i int, found []sibling) bool {
 	return true
 }
 
+// insertBefore opens files that were found beside the path and puts them before the generation that stands there, if it
+// still does: otherwise some of them are newer, and the next look finds out which.
+func (f *follower) insertBefore(g *generation, found []sibling) bool {
+	if n, err := lookPath(f.path); err != nil || n.key() != g.node {
+		f.again = true
+		return false
+	}
+	return f.insert(slices.Index(f.gens, g), found)
+}
+
 // openSibling opens a rotated file to be read from a place on.
 func openSibling(s sibling, p Place) (*generation, error) {
 	file, err := s.open()
@@ -292,15 +326,14 @@ func (f *follower) restart(i int) {
 	found := f.unseen(&old.File)
 	if c := f.openCopy(old); c != nil {
 		f.gens = slices.Insert(f.gens, i, c)
-		i++
 	}
-	f.insert(i, found)
+	f.insertBefore(g, found)
 }
 
 // openCopy opens the copy that was made of a file before it was emptied, nil when there is none.
 func (f *follower) openCopy(p Place) *generation {
 	for range maxTries {
-		m, err := locate(f.path, p.File, p.Offset)
+		m, err := locate(f.path, p.File, p.Offset, f.seen)
 		if err != nil || m.archived || f.isOpen(m.key()) {
 			return nil
 		}

@@ -21,22 +21,22 @@ type sibling struct {
 const maxSiblings = 4096
 
 // siblings lists the rotated files of the log at path, oldest first. A folder that is being rotated is listed until
-// two lists in a row agree, since a file that is renamed meanwhile can be missing from one.
+// two lists in a row agree, since a file that is renamed meanwhile can be missing from one; if that never happens the
+// error is errMoved.
 func siblings(path string) ([]sibling, error) {
-	var last []sibling
-	for try := range 10 {
-		list, err := listSiblings(path)
+	same := func(a, b sibling) bool { return a.path == b.path && a.key() == b.key() }
+	last, err := listSiblings(path)
+	for range maxTries {
 		if err != nil {
 			return nil, err
 		}
-		same := func(a, b sibling) bool { return a.path == b.path && a.key() == b.key() }
-		if try > 0 && slices.EqualFunc(list, last, same) {
-			break
+		before := last
+		if last, err = listSiblings(path); err == nil && slices.EqualFunc(before, last, same) {
+			slices.SortStableFunc(last, older)
+			return last, nil
 		}
-		last = list
 	}
-	slices.SortStableFunc(last, older)
-	return last, nil
+	return nil, fmt.Errorf("list the files beside %s: %w", path, errMoved)
 }
 
 // listSiblings lists once, in the order of names.
@@ -134,13 +134,14 @@ type match struct {
 }
 
 // find returns the file that the generation id has become among the candidates: the file itself or, failing that, a
-// copy of it, compressed or not, that holds at least the first size bytes of it. The error is errMoved when a candidate
-// isn't where it was listed, and nothing else.
-func find(id FileID, candidates []sibling, size int64) (m match, ok bool, err error) {
+// copy of it, compressed or not, that holds at least the first size bytes of it. A copy of a file that was very short
+// is only recognised if it was last changed at since or later. The error is errMoved when a candidate isn't where it
+// was listed, and nothing else.
+func find(id FileID, candidates []sibling, size, since int64) (m match, ok bool, err error) {
 	var copied *match
 	for _, s := range candidates {
 		itself := id.node() == s.key()
-		if !itself && (copied != nil || id.HeadLen < headMin) {
+		if !itself && (copied != nil || id.HeadLen == 0 || id.HeadLen < headMin && s.mtime < since) {
 			continue
 		}
 		head, archived, err := s.head()
@@ -150,7 +151,7 @@ func find(id FileID, candidates []sibling, size int64) (m match, ok bool, err er
 		case err != nil: // not to be read, so not the one
 		case itself && id.matches(head):
 			return match{s, false, archived}, true, nil
-		case !itself && id.copied(head) && (s.size >= size || archived):
+		case !itself && id.matches(head) && (s.size >= size || archived):
 			copied = &match{s, true, archived}
 		}
 	}

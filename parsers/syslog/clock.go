@@ -39,6 +39,9 @@ func NewClock(reference time.Time, year int, zone *time.Location) *Clock {
 	return &Clock{reference: reference, year: year, zone: zone, prev: -1, hour: -1}
 }
 
+// aDay is how far a stamp with a year may lie ahead in a log whose other stamps have none.
+const aDay = 24 * time.Hour
+
 // Time returns the moment that a stamp means, in nanoseconds since 1970 UTC, and remembers it. For no stamp it returns
 // the previous moment.
 func (c *Clock) Time(s Stamp) int64 {
@@ -48,6 +51,9 @@ func (c *Clock) Time(s Stamp) int64 {
 		sec = s.value
 		if c.hour >= 0 && apart(sec, c.hourSec) > 90*24*3600 {
 			c.prev, c.hour = -1, -1 // the same stamp may mean another year by now
+		}
+		if at := sec*int64(time.Second) + int64(s.nanos); c.zoneless && at > c.last+int64(aDay) {
+			return at // a stray stamp of another clock must not choose the year of those without
 		}
 	case s.form == formNone:
 		return c.last

@@ -25,6 +25,9 @@ type Line struct {
 func Parse(line []byte, l *Line) bool {
 	b := line
 	l.Tag, l.Pid = nil, 0
+	if len(b) > 2 && b[0] == 0xef && b[1] == 0xbb && b[2] == 0xbf { // a byte order mark, which editors leave at the start
+		b = b[3:]
+	}
 	if len(b) > 0 && b[0] == '<' {
 		rest, ok := priority(b)
 		if !ok {
