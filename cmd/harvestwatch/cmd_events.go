@@ -185,5 +185,6 @@ func appendString(b, s []byte) []byte {
 // unsafeRune reports whether a character must not reach a terminal: C1 controls, line and paragraph separators,
 // directional marks and overrides, byte order marks. All are below U+10000.
 func unsafeRune(r rune) bool {
-	return r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0xfeff || r == 0x061c
+	return r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e ||
+		r >= 0x2060 && r <= 0x206f || r == 0xfeff || r == 0x061c
 }
