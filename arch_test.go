@@ -43,7 +43,6 @@ var owners = map[string]string{
 	"github.com/mattn/go-sqlite3":     "store",
 	"github.com/google/nftables":      "firewall/nft",
 	"github.com/mdlayher/netlink":     "firewall/nft",
-	"github.com/nxadm/tail":           "internal/tailer",
 	"github.com/fsnotify/fsnotify":    "internal/tailer",
 	"github.com/klauspost/compress":   "internal/tailer",
 	"github.com/ulikunitz/xz":         "internal/tailer",

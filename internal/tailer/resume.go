@@ -110,7 +110,7 @@ func (f *follower) resume(from Cursor) ([]Place, error) {
 	}
 	var lost []Place
 	var newest *sibling
-	for _, p := range append(slices.Clone(from.Older), Place{from.File, from.Offset, from.Line}) {
+	for i, p := range append(slices.Clone(from.Older), Place{from.File, from.Offset, from.Line}) {
 		m, ok, err := find(p.File, all, p.Offset, from.Time)
 		if err != nil {
 			return nil, err
@@ -122,8 +122,11 @@ func (f *follower) resume(from Cursor) ([]Place, error) {
 			lost = append(lost, p)
 			continue
 		}
-		if p.File.HeadLen > 0 { // the inode of a file that was empty may be another's now
+		if p.File.HeadLen > 0 {
 			newest = &m.sibling
+		} else if i == len(from.Older) && (m.path == f.path || m.size > 0) {
+			// Nothing was read of it, and its inode may be another's by now: it is found as any new file is.
+			continue
 		}
 		if err := f.reopen(m, p, p.File.node() == at.key()); err != nil {
 			return nil, err
