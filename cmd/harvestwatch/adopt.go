@@ -56,7 +56,7 @@ func (d *daemon) adoptFirewall(ctx context.Context) error {
 // adoptObserved turns would-be blocks that still hold into blocks: the daemon observed, and now enforces.
 func (d *daemon) adoptObserved(ctx context.Context, records []store.Record) error {
 	now := d.p.now()
-	released, err := d.released(ctx, now)
+	freed, err := released(ctx, &d.st.Reader, now)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (d *daemon) adoptObserved(ctx context.Context, records []store.Record) erro
 		}
 		blocked[dec.Offence.Source] = true
 		prefix := dec.Offence.Source.Prefix()
-		if _, never := d.never.Overlaps(prefix); never || dec.Action != harvestwatch.ActObserve || released[prefix.String()].After(dec.Offence.Fired) {
+		if _, never := d.never.Overlaps(prefix); never || dec.Action != harvestwatch.ActObserve || freed[prefix.String()].After(dec.Offence.Fired) {
 			continue
 		}
 		b := harvestwatch.Block{Prefix: prefix, From: now, Until: dec.Until, Rule: dec.Offence.Rule,
@@ -87,8 +87,8 @@ func (d *daemon) adoptObserved(ctx context.Context, records []store.Record) erro
 }
 
 // released tells when somebody unblocked a prefix by hand, the last time, as far back as a block can reach.
-func (d *daemon) released(ctx context.Context, now time.Time) (map[string]time.Time, error) {
-	audit, err := d.st.AuditSince(ctx, now.Add(-rules.MaxWindow), 0)
+func released(ctx context.Context, st *store.Reader, now time.Time) (map[string]time.Time, error) {
+	audit, err := st.AuditSince(ctx, now.Add(-rules.MaxWindow), 0)
 	if err != nil {
 		return nil, err
 	}

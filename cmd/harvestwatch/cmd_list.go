@@ -93,17 +93,22 @@ func (p *program) listCommand() *cli.Command {
 			if err != nil {
 				return failed(err)
 			}
-			return p.list(records, c.Bool("all"), c.Bool("json"))
+			freed, err := released(c.Context, st, p.now())
+			if err != nil {
+				return failed(err)
+			}
+			return p.list(records, freed, c.Bool("all"), c.Bool("json"))
 		},
 	}
 }
 
-func (p *program) list(records []store.Record, all, asJSON bool) error {
+// list prints the records. freed tells when a prefix was last unblocked by hand.
+func (p *program) list(records []store.Record, freed map[string]time.Time, all, asJSON bool) error {
 	now := p.now()
 	rows := []recordJSON{}
 	for i := range records {
 		r := &records[i]
-		if all || holds(r, now) {
+		if all || holds(r, freed, now) {
 			rows = append(rows, toJSON(r, now))
 		}
 	}
@@ -134,9 +139,10 @@ func (p *program) list(records []store.Record, all, asJSON bool) error {
 }
 
 // holds reports whether the record's block is active, or would be if the daemon enforced.
-func holds(r *store.Record, now time.Time) bool {
+func holds(r *store.Record, freed map[string]time.Time, now time.Time) bool {
 	if r.Block != nil {
 		return r.Block.Active(now)
 	}
-	return r.Decision.Action == harvestwatch.ActObserve && now.Before(r.Decision.Until)
+	o := &r.Decision.Offence
+	return r.Decision.Action == harvestwatch.ActObserve && now.Before(r.Decision.Until) && !freed[o.Source.Prefix().String()].After(o.Fired)
 }

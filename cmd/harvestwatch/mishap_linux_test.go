@@ -98,6 +98,9 @@ func TestReleasedWhileObservingStaysFree(t *testing.T) {
 		t.Errorf("unblock: %s", errs)
 	}
 	stop()
+	if out, _, _ := runCommand(t, "", "list", "--state", pl.state); !strings.Contains(out, "nothing is blocked") {
+		t.Errorf("list after the release: %s", out)
+	}
 	w.runDaemon(t, &pl)
 	pl.caughtUp(t, size(t, pl.log))
 	out, _, _ := runCommand(t, "", "status", "--socket", pl.socket)
