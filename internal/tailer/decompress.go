@@ -46,11 +46,7 @@ func (p *prefixed) Read(b []byte) (int, error) {
 	}
 	n := copy(b, p.head)
 	p.head = p.head[n:]
-	if n == len(b) {
-		return n, nil
-	}
-	m, err := p.src.Read(b[n:])
-	return n + m, err
+	return n, nil
 }
 
 // decompress returns the plain bytes of src and, for a compressed one, what ends the decompressor.

@@ -134,7 +134,7 @@ func (f *follower) resume(from Cursor) ([]Place, error) {
 	}
 	if newest == nil || newest.key() != at.key() {
 		since := from.Time
-		if from.File.HeadLen == 0 {
+		if newest == nil && from.File.HeadLen == 0 {
 			since++ // it was created at that time: what was changed last then, came before it
 		}
 		f.enqueue(list, newest, since, from.Passed)
@@ -253,11 +253,14 @@ func (f *follower) relocate() bool {
 	return true
 }
 
-// after reports whether a rotated file came after the newest one that is known: by their names where these tell, by
-// the time of the last change otherwise.
+// after reports whether a rotated file came after the newest one that is known: by the time of its last change and,
+// where these tell, by their names.
 func after(s sibling, newest *sibling, since int64) bool {
+	if s.mtime < since {
+		return false
+	}
 	if newest != nil && s.suffix.kind == newest.suffix.kind && s.suffix.kind != otherwise {
 		return older(*newest, s) < 0
 	}
-	return s.mtime >= since
+	return true
 }
