@@ -84,6 +84,8 @@ type Event struct {
 	Time    int64    // when, in nanoseconds since 1970 UTC, by the log's own stamp
 	Began   int64    // when that which ends here began (a disconnect's connect, a delivery's acceptance), as Time; 0 where unknown
 	Session uint64   // the connection, unique for a while within an input; 0 where unknown
+	Twin    uint64   // what the same deed has in every log that tells it (a hash); 0 where no other log does
+	Join    uint64   // the message (a hash of its id), by which another line names the client; 0 for none
 	Addr    Addr     // the client's address as the server saw it; the zero Addr where the line names no client
 	Pos     Pos      // the line that told
 	Ref     uint32   // where the evidence lies, for the one who numbered the inputs; the detector only keeps it
@@ -97,6 +99,17 @@ type Event struct {
 	Recipient []byte // the forward path without its angle brackets
 	User      []byte // the name given for authentication
 }
+
+// Twin and Join, for events that several logs of one site tell, each in part:
+//
+// Events of different streams with the same Kind and the same Twin within TwinTime are one deed that was logged twice,
+// so each but the first is dropped; two such events of one stream are two deeds. An Accepted event with a Join and an
+// Addr says whose message it was; an event with the same Join but no Addr takes its Addr, Session and Null from there.
+// Twin and Join need not be kept secret, but the log's texts go into them: they are hashes of at least 64 bits.
+
+// TwinTime is how far apart two logs may date the same deed, in nanoseconds: one log may tell a refusal when it is
+// decided, another when it was sent, after a tarpit's delay.
+const TwinTime = 60 * int64(time.Second)
 
 // MaxField is the length in bytes at which a parser cuts any text of an event. RFC 5321 section 4.5.3.1.3 allows a
 // path of 256 bytes, angle brackets included.

@@ -9,10 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/postfix"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // ErrUnknownFormat is returned by Open for a name that Formats doesn't list.
@@ -21,12 +21,8 @@ var ErrUnknownFormat = errors.New("unknown log format")
 // Counts says what a parser made of the lines that it was given.
 type Counts = harvestwatch.Counts
 
-// Options says what a log's stamps leave open.
-type Options struct {
-	Reference time.Time      // the latest moment that the input can hold: its modification time, or now
-	Year      int            // of the first stamp without a year; 0 takes the latest that doesn't lie after Reference
-	Location  *time.Location // the zone of stamps that have none; nil is UTC
-}
+// Options says what the logs leave open.
+type Options = site.Site
 
 // Parser reads one stream: one log, with its rotated files in order. It belongs to its caller; only Lex may be called
 // from several goroutines.
