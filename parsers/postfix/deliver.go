@@ -7,7 +7,7 @@ import (
 // sent tells a delivery by the client that brought the message, unless the message only went on to a content filter:
 // then the message that comes back from there is delivered, and this one lends it its client.
 func (p *Parser) sent(t *token) {
-	m := p.messages.get(p.key(t, t.qid))
+	m := p.messages.Get(p.key(t, t.qid))
 	if t.next.len > 0 && p.link(t, m) {
 		return
 	}
@@ -39,7 +39,7 @@ func (p *Parser) about(m *message, k harvestwatch.Kind) *harvestwatch.Event {
 // queue id t.next. m is nil for a message whose client is not known; then nobody is the client of what came back.
 func (p *Parser) link(t *token, m *message) bool {
 	k := p.key(t, t.next)
-	x := p.messages.get(k)
+	x := p.messages.Get(k)
 	if x == nil || x == m {
 		return false
 	}
@@ -55,7 +55,7 @@ func (p *Parser) link(t *token, m *message) bool {
 	} else {
 		x.inherit(m)
 	}
-	p.messages.touch(k)
+	p.messages.Touch(k)
 	p.release(k, x)
 	return true
 }
@@ -70,7 +70,7 @@ func (p *Parser) waits(m *message) bool {
 func (p *Parser) wait(t *token, m *message) {
 	k := p.key(t, t.qid)
 	if len(m.held) == maxHeld {
-		p.messages.pushed++
+		p.dropped++
 		return
 	}
 	if len(m.held) == 0 {
@@ -78,7 +78,7 @@ func (p *Parser) wait(t *token, m *message) {
 		m.holdSeq = p.holdSeq
 		p.holds.push(hold{key: k, seq: p.holdSeq, until: p.now + holdTime})
 		if p.holds.len() > MaxMessages {
-			p.messages.pushed++
+			p.dropped++
 			p.holds.pop()
 		}
 	}
@@ -90,7 +90,7 @@ func (p *Parser) wait(t *token, m *message) {
 	}
 	h := &m.held[n]
 	h.at, h.pos, h.rcpt = p.now, p.pos, append(h.rcpt[:0], t.rcpt.of(p.data)...)
-	p.messages.touch(k)
+	p.messages.Touch(k)
 }
 
 // release tells the deliveries that waited, now that the client is known, and forgets the message if it was waited for
@@ -115,8 +115,8 @@ func (p *Parser) release(k queueKey, m *message) {
 func (p *Parser) expire() {
 	for p.holds.len() > 0 && p.holds.first().until < p.now {
 		h := p.holds.pop()
-		if m := p.messages.get(h.key); m != nil && len(m.held) > 0 && m.holdSeq == h.seq {
-			p.messages.touch(h.key)
+		if m := p.messages.Get(h.key); m != nil && len(m.held) > 0 && m.holdSeq == h.seq {
+			p.messages.Touch(h.key)
 			p.release(h.key, m)
 		}
 	}
@@ -148,7 +148,7 @@ func (q *queueOfHolds) pop() hold {
 // bounced tells a recipient that the server took and whose mailbox it then said not to exist: the client that brought
 // the message was told nothing, but it was a guess all the same. What users of ours and local programs send is theirs.
 func (p *Parser) bounced(t *token) {
-	m := p.messages.get(p.key(t, t.qid))
+	m := p.messages.Get(p.key(t, t.qid))
 	if m == nil || m.ip.none() || m.ip.private() || m.is(msgAuth|msgSpam) {
 		return
 	}

@@ -90,7 +90,7 @@ func (p *Parser) accept(t *token) {
 		s = p.open(t.session, t.ip, 0)
 	}
 	s.known = true
-	p.sessions.touch(t.session)
+	p.sessions.Touch(t.session)
 	ev = p.begin(t, harvestwatch.AuthOK)
 	ev.Session = id
 	p.send(ev)
@@ -99,11 +99,11 @@ func (p *Parser) accept(t *token) {
 // fresh returns an empty message for a queue id, forgetting what another message of that id was.
 func (p *Parser) fresh(k queueKey) *message {
 	p.forget(k)
-	if oldest, full := p.messages.full(); full {
+	if oldest, full := p.messages.Full(); full {
 		p.forget(oldest)
-		p.messages.pushed++
+		p.dropped++
 	}
-	m, _ := p.messages.put(k)
+	m, _ := p.messages.Put(k)
 	*m = message{sender: m.sender[:0], held: m.held[:0]}
 	return m
 }
@@ -111,21 +111,21 @@ func (p *Parser) fresh(k queueKey) *message {
 // forget drops a message. What it holds goes untold: the link that it waited for never came, and nobody outside is its
 // client.
 func (p *Parser) forget(k queueKey) {
-	m := p.messages.get(k)
+	m := p.messages.Get(k)
 	if m == nil {
 		return
 	}
 	if m.is(msgLive) {
 		p.senders[m.slot()]--
 	}
-	p.messages.drop(k)
+	p.messages.Drop(k)
 }
 
 // original gives a message that a content filter brought back the client that it came from.
 func (p *Parser) original(t *token, m *message) {
 	m.state |= msgLinked
 	if t.next.len > 0 {
-		if o := p.messages.get(p.key(t, t.next)); o != nil && o != m {
+		if o := p.messages.Get(p.key(t, t.next)); o != nil && o != m {
 			m.inherit(o)
 			return
 		}
@@ -142,7 +142,7 @@ func (m *message) inherit(o *message) {
 // sender remembers qmgr's from=.
 func (p *Parser) sender(t *token) {
 	k := p.key(t, t.qid)
-	m := p.messages.get(k)
+	m := p.messages.Get(k)
 	if m == nil || m.is(msgSender) {
 		return // a message without a client, or one that comes out of the deferred queue again
 	}
@@ -152,14 +152,14 @@ func (p *Parser) sender(t *token) {
 		m.state |= msgLive
 		p.senders[m.slot()]++
 	}
-	p.messages.touch(k)
+	p.messages.Touch(k)
 }
 
 func (p *Parser) removed(t *token) {
 	k := p.key(t, t.qid)
-	if m := p.messages.get(k); m != nil && len(m.held) > 0 {
+	if m := p.messages.Get(k); m != nil && len(m.held) > 0 {
 		m.state |= msgGone
-		p.messages.touch(k)
+		p.messages.Touch(k)
 		return
 	}
 	p.forget(k)
@@ -167,9 +167,9 @@ func (p *Parser) removed(t *token) {
 
 func (p *Parser) spam(t *token) {
 	k := p.key(t, t.qid)
-	if m := p.messages.get(k); m != nil {
+	if m := p.messages.Get(k); m != nil {
 		m.state |= msgSpam
-		p.messages.touch(k)
+		p.messages.Touch(k)
 	}
 }
 
@@ -177,7 +177,7 @@ func (p *Parser) spam(t *token) {
 func (p *Parser) refused(t *token) {
 	k := p.key(t, t.qid)
 	ev := p.begin(t, t.kind)
-	if m := p.messages.get(k); m != nil {
+	if m := p.messages.Get(k); m != nil {
 		ev.Addr, ev.Session = m.ip.addr(), m.session
 		p.forget(k)
 	}
@@ -186,12 +186,12 @@ func (p *Parser) refused(t *token) {
 
 // proxied links a message that a filter before the queue brought on to the client in front of it.
 func (p *Parser) proxied(t *token) {
-	s := p.sessions.get(t.session)
+	s := p.sessions.Get(t.session)
 	if s == nil || t.next.len == 0 {
 		return
 	}
 	k := p.key(t, t.next)
-	m := p.messages.get(k)
+	m := p.messages.Get(k)
 	if m == nil || m.is(msgLinked) || !m.ip.private() {
 		return
 	}
@@ -200,6 +200,6 @@ func (p *Parser) proxied(t *token) {
 	if s.known {
 		m.state |= msgAuth
 	}
-	p.messages.touch(k)
+	p.messages.Touch(k)
 	p.release(k, m)
 }

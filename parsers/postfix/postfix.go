@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/memory"
 	"github.com/harvestwatch/harvestwatch/parsers/syslog"
 )
 
@@ -31,11 +32,12 @@ const (
 // Parser reads one stream of Postfix logs. It implements the interface Parser of the package parsers.
 type Parser struct {
 	clock    *syslog.Clock
-	sessions *table[uint64, session]
-	messages *table[queueKey, message]
-	passes   *table[passKey, pass]
+	sessions *memory.Table[uint64, session]
+	messages *memory.Table[queueKey, message]
+	passes   *memory.Table[passKey, pass]
 	senders  [senderSlots]uint32 // how many live messages from outside have a sender with this hash
 	holds    queueOfHolds        // messages with deliveries that wait, the longest first
+	dropped  int64               // messages and deliveries that went before their time, but for those the tables count
 	holdSeq  uint64              // of the newest of them
 	stored   string              // the clock's state as last given out by Changes
 
@@ -54,9 +56,9 @@ type Parser struct {
 func New(reference time.Time, year int, zone *time.Location) *Parser {
 	return &Parser{
 		clock:    syslog.NewClock(reference, year, zone),
-		sessions: newTable[uint64, session](MaxSessions),
-		messages: newTable[queueKey, message](MaxMessages),
-		passes:   newTable[passKey, pass](maxPasses),
+		sessions: memory.NewTable[uint64, session](MaxSessions),
+		messages: memory.NewTable[queueKey, message](MaxMessages),
+		passes:   memory.NewTable[passKey, pass](maxPasses),
 	}
 }
 
@@ -64,7 +66,9 @@ func New(reference time.Time, year int, zone *time.Location) *Parser {
 func (p *Parser) Assumed() string { return p.clock.Assumed() }
 
 // Pushed returns how many messages and sessions were forgotten because there were too many at once.
-func (p *Parser) Pushed() int64 { return p.sessions.pushed + p.messages.pushed + p.passes.pushed }
+func (p *Parser) Pushed() int64 {
+	return p.sessions.Pushed() + p.messages.Pushed() + p.passes.Pushed() + p.dropped
+}
 
 // Share returns which share of the whole lines in head, from 0 to 1, are lines of Postfix that are understood.
 func Share(head []byte) float64 {

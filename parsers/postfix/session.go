@@ -30,7 +30,7 @@ type pass struct {
 
 // sessionOf returns the session of a token, or nil where there is none or another client's.
 func (p *Parser) sessionOf(t *token) *session {
-	if s := p.sessions.get(t.session); s != nil && s.ip == t.ip {
+	if s := p.sessions.Get(t.session); s != nil && s.ip == t.ip {
 		return s
 	}
 	return nil
@@ -38,7 +38,7 @@ func (p *Parser) sessionOf(t *token) *session {
 
 // open makes a session. began is 0 where only a line in its midst was seen.
 func (p *Parser) open(key uint64, a ip, began int64) *session {
-	s, _ := p.sessions.put(key)
+	s, _ := p.sessions.Put(key)
 	*s = session{ip: a, began: began}
 	if began != 0 {
 		s.id = max(mix(key+uint64(began)), 1)
@@ -56,7 +56,7 @@ func (p *Parser) plain(t *token) {
 	ev := p.begin(t, t.kind)
 	s := p.sessionOf(t)
 	if s == nil && t.port != 0 {
-		if s = p.sessions.get(screened(t)); s != nil && s.ip != t.ip {
+		if s = p.sessions.Get(screened(t)); s != nil && s.ip != t.ip {
 			s = nil
 		}
 	}
@@ -70,7 +70,7 @@ func (p *Parser) connect(t *token) {
 	s := p.open(t.session, t.ip, p.now)
 	if from := p.passed(t); from.id != 0 {
 		s.id, s.began = from.id, from.began
-		p.sessions.drop(from.key)
+		p.sessions.Drop(from.key)
 		return
 	}
 	ev := p.begin(t, harvestwatch.Connect)
@@ -79,21 +79,19 @@ func (p *Parser) connect(t *token) {
 }
 
 // passed takes the pass of a client that smtpd names, the oldest where it has several.
-func (p *Parser) passed(t *token) pass {
-	for i := p.passes.head; i >= 0; {
-		s := &p.passes.slots[i]
-		next := s.next
+func (p *Parser) passed(t *token) (found pass) {
+	p.passes.Each(func(key passKey, a *pass) bool {
 		switch {
-		case s.value.at+passTime < p.now:
-			p.passes.drop(s.key)
-		case s.key.ip == t.ip && s.key.host == t.host && !t.ip.none():
-			found := s.value
-			p.passes.drop(s.key)
-			return found
+		case a.at+passTime < p.now:
+			p.passes.Drop(key)
+		case key.ip == t.ip && key.host == t.host && !t.ip.none():
+			found = *a
+			p.passes.Drop(key)
+			return false
 		}
-		i = next
-	}
-	return pass{}
+		return true
+	})
+	return found
 }
 
 func (p *Parser) disconnect(t *token) {
@@ -108,7 +106,7 @@ func (p *Parser) disconnect(t *token) {
 	}
 	ev := p.begin(t, harvestwatch.Disconnect)
 	ev.Session, ev.Began = s.id, s.began
-	p.sessions.drop(t.session)
+	p.sessions.Drop(t.session)
 	p.send(ev)
 }
 
@@ -119,7 +117,7 @@ func (p *Parser) auth(t *token) {
 		s = p.open(t.session, t.ip, 0)
 	}
 	s.told++
-	p.sessions.touch(t.session)
+	p.sessions.Touch(t.session)
 	ev := p.begin(t, t.kind)
 	ev.Session = s.id
 	p.send(ev)
@@ -128,7 +126,7 @@ func (p *Parser) auth(t *token) {
 // filter tells what a filter before the queue refused: the line names no client, its session does.
 func (p *Parser) filter(t *token) {
 	ev := p.begin(t, t.kind)
-	if s := p.sessions.get(t.session); s != nil {
+	if s := p.sessions.Get(t.session); s != nil {
 		ev.Addr, ev.Session = s.ip.addr(), s.id
 	}
 	p.send(ev)
@@ -143,11 +141,11 @@ func (p *Parser) screen(t *token) {
 
 // screenPass remembers that smtpd will name the client once more.
 func (p *Parser) screenPass(t *token) {
-	s := p.sessions.get(screened(t))
+	s := p.sessions.Get(screened(t))
 	if s == nil || s.ip != t.ip || t.ip.none() {
 		return // its CONNECT was not told, so smtpd's is
 	}
-	to, _ := p.passes.put(passKey{t.ip, t.host, t.port})
+	to, _ := p.passes.Put(passKey{t.ip, t.host, t.port})
 	*to = pass{at: p.now, began: s.began, id: s.id, key: screened(t)}
 }
 
@@ -155,10 +153,10 @@ func (p *Parser) screenPass(t *token) {
 func (p *Parser) screenEnd(t *token) {
 	key := screened(t)
 	ev := p.begin(t, harvestwatch.Disconnect)
-	if s := p.sessions.get(key); s != nil && s.ip == t.ip {
+	if s := p.sessions.Get(key); s != nil && s.ip == t.ip {
 		ev.Session, ev.Began = s.id, s.began
-		p.sessions.drop(key)
+		p.sessions.Drop(key)
 	}
-	p.passes.drop(passKey{t.ip, t.host, t.port})
+	p.passes.Drop(passKey{t.ip, t.host, t.port})
 	p.send(ev)
 }

@@ -143,7 +143,7 @@ func TestTablesAreBounded(t *testing.T) {
 		}
 	}
 	flush()
-	if n, s := len(p.messages.index), len(p.sessions.index); n != MaxMessages || s != MaxSessions {
+	if n, s := p.messages.Len(), p.sessions.Len(); n != MaxMessages || s != MaxSessions {
 		t.Errorf("%d messages and %d sessions", n, s)
 	}
 	if p.Pushed() != 5000+500 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/memory"
 )
 
 // ErrState is returned by Restore for a key or value that Changes didn't give out.
@@ -29,19 +30,19 @@ func (p *Parser) Changes(yield func(key, value []byte)) {
 		yield([]byte{keyClock}, state)
 	}
 	var k, v []byte
-	p.sessions.changes(
+	p.sessions.Changes(
 		func(key uint64) { k = sessionKey(k, key); yield(k, nil) },
 		func(key uint64, seq uint64, s *session) {
 			k, v = sessionKey(k, key), s.append(binary.BigEndian.AppendUint64(v[:0], seq))
 			yield(k, v)
 		})
-	p.messages.changes(
+	p.messages.Changes(
 		func(key queueKey) { k = key.append(k); yield(k, nil) },
 		func(key queueKey, seq uint64, m *message) {
 			k, v = key.append(k), m.append(binary.BigEndian.AppendUint64(v[:0], seq))
 			yield(k, v)
 		})
-	p.passes.changes(
+	p.passes.Changes(
 		func(key passKey) { k = key.append(k); yield(k, nil) },
 		func(key passKey, seq uint64, a *pass) {
 			k, v = key.append(k), a.append(binary.BigEndian.AppendUint64(v[:0], seq))
@@ -111,8 +112,7 @@ func (m *message) append(b []byte) []byte {
 	b = m.ip.append(append(b, m.state))
 	b = binary.BigEndian.AppendUint64(b, m.session)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.accepted))
-	b = binary.BigEndian.AppendUint16(b, uint16(len(m.sender)))
-	b = append(b, m.sender...)
+	b = memory.AppendText(b, m.sender)
 	b = binary.BigEndian.AppendUint64(b, m.holdSeq)
 	for i := range m.held {
 		h := &m.held[i]
@@ -120,80 +120,56 @@ func (m *message) append(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, uint32(h.pos.Input))
 		b = binary.BigEndian.AppendUint64(b, uint64(h.pos.Line))
 		b = binary.BigEndian.AppendUint64(b, uint64(h.pos.Offset))
-		b = binary.BigEndian.AppendUint16(b, uint16(len(h.rcpt)))
-		b = append(b, h.rcpt...)
+		b = memory.AppendText(b, h.rcpt)
 	}
 	return b
 }
 
-// reader takes big-endian numbers and counted bytes off; bad is set where there are too few.
-type reader struct {
-	b   []byte
-	bad bool
-}
+// reader takes apart what append wrote.
+type reader struct{ memory.Reader }
 
-func (r *reader) take(n int) []byte {
-	if len(r.b) < n {
-		r.b, r.bad = nil, true
-		return make([]byte, n)
-	}
-	out := r.b[:n]
-	r.b = r.b[n:]
-	return out
-}
+func newReader(b []byte) *reader { return &reader{*memory.NewReader(b)} }
 
-func (r *reader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
-func (r *reader) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
-func (r *reader) u16() uint16 { return binary.BigEndian.Uint16(r.take(2)) }
-func (r *reader) ip() ip      { return ip{r.u64(), r.u64()} }
-
-func (r *reader) text() []byte {
-	n := int(r.u16())
-	if n > harvestwatch.MaxField {
-		r.bad = true
-		return nil
-	}
-	return slices.Clone(r.take(n))
-}
+func (r *reader) ip() ip { return ip{r.U64(), r.U64()} }
 
 func (r *reader) done() error {
-	if r.bad || len(r.b) > 0 {
+	if !r.Done() {
 		return ErrState
 	}
 	return nil
 }
 
 func (p *Parser) restoreSession(key, value []byte) error {
-	r := reader{b: value}
-	seq := r.u64()
-	s := session{id: r.u64(), ip: r.ip(), began: int64(r.u64()), told: r.u32(), known: r.take(1)[0] != 0}
+	r := newReader(value)
+	seq := r.U64()
+	s := session{id: r.U64(), ip: r.ip(), began: int64(r.U64()), told: r.U32(), known: r.U8() != 0}
 	if err := r.done(); err != nil {
 		return err
 	}
-	*p.sessions.restore(binary.BigEndian.Uint64(key), seq) = s
+	*p.sessions.Restore(binary.BigEndian.Uint64(key), seq) = s
 	return nil
 }
 
 func (p *Parser) restorePass(key, value []byte) error {
-	r := reader{b: value}
-	seq := r.u64()
-	a := pass{at: int64(r.u64()), began: int64(r.u64()), id: r.u64(), key: r.u64()}
+	r := newReader(value)
+	seq := r.U64()
+	a := pass{at: int64(r.U64()), began: int64(r.U64()), id: r.U64(), key: r.U64()}
 	if err := r.done(); err != nil {
 		return err
 	}
-	r = reader{b: key}
-	*p.passes.restore(passKey{ip: r.ip(), host: r.u32(), port: r.u16()}, seq) = a
+	r = newReader(key)
+	*p.passes.Restore(passKey{ip: r.ip(), host: r.U32(), port: r.U16()}, seq) = a
 	return nil
 }
 
 func (p *Parser) restoreMessage(key, value []byte) error {
-	r := reader{b: value}
-	seq := r.u64()
-	m := message{state: r.take(1)[0], ip: r.ip(), session: r.u64(), accepted: int64(r.u64()), sender: r.text(), holdSeq: r.u64()}
-	for len(r.b) > 0 && len(m.held) < maxHeld {
-		h := held{at: int64(r.u64())}
-		h.pos = harvestwatch.Pos{Input: int32(r.u32()), Line: int64(r.u64()), Offset: int64(r.u64())}
-		h.rcpt = r.text()
+	r := newReader(value)
+	seq := r.U64()
+	m := message{state: r.U8(), ip: r.ip(), session: r.U64(), accepted: int64(r.U64()), sender: r.Text(), holdSeq: r.U64()}
+	for r.Rest() > 0 && len(m.held) < maxHeld {
+		h := held{at: int64(r.U64())}
+		h.pos = harvestwatch.Pos{Input: int32(r.U32()), Line: int64(r.U64()), Offset: int64(r.U64())}
+		h.rcpt = r.Text()
 		m.held = append(m.held, h)
 	}
 	if err := r.done(); err != nil {
@@ -203,7 +179,7 @@ func (p *Parser) restoreMessage(key, value []byte) error {
 	copy(k.id[:], key)
 	k.host = binary.BigEndian.Uint32(key[maxQueueID:])
 	p.forget(k)
-	*p.messages.restore(k, seq) = m
+	*p.messages.Restore(k, seq) = m
 	if m.is(msgLive) {
 		p.senders[m.slot()]++
 	}

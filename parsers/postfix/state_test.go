@@ -179,37 +179,6 @@ func TestRestoreRefusesForeignBytes(t *testing.T) {
 	}
 }
 
-// The order in which the oldest is forgotten survives a restart.
-func TestTableOrderSurvives(t *testing.T) {
-	a := newTable[int, int](4)
-	for _, k := range []int{5, 3, 9, 1} {
-		v, _ := a.put(k)
-		*v = k
-	}
-	a.put(5) // the newest now
-	type entry struct{ key, value int }
-	saved := map[uint64]entry{}
-	a.changes(func(int) {}, func(key int, seq uint64, v *int) { saved[seq] = entry{key, *v} })
-	b := newTable[int, int](4)
-	for seq, e := range saved {
-		*b.restore(e.key, seq) = e.value
-	}
-	for _, table := range []*table[int, int]{a, b} {
-		var order []int
-		for _, k := range []int{20, 21, 22, 23} {
-			oldest, full := table.full()
-			if !full {
-				t.Fatal("not full")
-			}
-			order = append(order, oldest)
-			table.put(k)
-		}
-		if !slices.Equal(order, []int{3, 9, 1, 5}) || table.pushed != 4 {
-			t.Errorf("forgotten in the order %v, %d pushed out", order, table.pushed)
-		}
-	}
-}
-
 // Texts of events hold as long as the Lines do, also those that come from the fold's memory.
 func TestTextsHold(t *testing.T) {
 	p := New(reference, 0, nil)

@@ -1,8 +1,11 @@
-package postfix
+// Package memory keeps what a parser remembers across lines: tables of bounded size that know what changed since they
+// were last stored, and a reader of the stored bytes. It knows no format, does no I/O and belongs to its caller's
+// goroutine.
+package memory
 
-// table is a map of bounded size that forgets its oldest entry for a new one, keeps its entries' memory, and knows
+// Table is a map of bounded size that forgets its oldest entry for a new one, keeps its entries' memory, and knows
 // which of them changed since they were last stored. K is without pointers, so that a lookup allocates nothing.
-type table[K comparable, V any] struct {
+type Table[K comparable, V any] struct {
 	limit  int
 	index  map[K]int32
 	slots  []slot[K, V]
@@ -10,7 +13,7 @@ type table[K comparable, V any] struct {
 	head   int32 // the oldest, -1 for none
 	tail   int32 // the newest, -1 for none
 	seq    uint64
-	pushed int64   // entries that had to go for others
+	pushed int64   // entries that had to go for others, as counted by Put
 	dirty  []int32 // slots that changed, each once
 	gone   []K     // stored entries that are no more
 }
@@ -22,38 +25,39 @@ type slot[K comparable, V any] struct {
 	prev, next int32
 	used       bool
 	dirty      bool // in the table's list of changed slots
-	stored     bool // its key was given out by changes
+	stored     bool // its key was given out by Changes
 }
 
-func newTable[K comparable, V any](limit int) *table[K, V] {
-	return &table[K, V]{limit: limit, index: map[K]int32{}, head: -1, tail: -1}
+// NewTable returns an empty table that holds at most limit entries, from 1.
+func NewTable[K comparable, V any](limit int) *Table[K, V] {
+	return &Table[K, V]{limit: limit, index: map[K]int32{}, head: -1, tail: -1}
 }
 
-// get returns the entry of a key, or nil. It holds until the next put.
-func (t *table[K, V]) get(key K) *V {
+// Get returns the entry of a key, or nil. It holds until the next Put.
+func (t *Table[K, V]) Get(key K) *V {
 	if i, ok := t.index[key]; ok {
 		return &t.slots[i].value
 	}
 	return nil
 }
 
-// touch says that the entry of a key was changed.
-func (t *table[K, V]) touch(key K) {
+// Touch says that the entry of a key was changed.
+func (t *Table[K, V]) Touch(key K) {
 	if i, ok := t.index[key]; ok {
 		t.mark(i)
 	}
 }
 
-func (t *table[K, V]) mark(i int32) {
+func (t *Table[K, V]) mark(i int32) {
 	if s := &t.slots[i]; !s.dirty {
 		s.dirty = true
 		t.dirty = append(t.dirty, i)
 	}
 }
 
-// put returns the entry of a key as the newest one, made where there is none. fresh reports that it is new: its value
+// Put returns the entry of a key as the newest one, made where there is none. fresh reports that it is new: its value
 // is whatever the slot held before.
-func (t *table[K, V]) put(key K) (v *V, fresh bool) {
+func (t *Table[K, V]) Put(key K) (v *V, fresh bool) {
 	t.seq++
 	if i, ok := t.index[key]; ok {
 		t.unlink(i)
@@ -70,8 +74,8 @@ func (t *table[K, V]) put(key K) (v *V, fresh bool) {
 	return &s.value, true
 }
 
-// full reports whether the next new entry pushes the oldest one out, and returns that one's key.
-func (t *table[K, V]) full() (oldest K, ok bool) {
+// Full reports whether the next new entry pushes the oldest one out, and returns that one's key.
+func (t *Table[K, V]) Full() (oldest K, ok bool) {
 	if len(t.index) < t.limit || t.head < 0 {
 		return oldest, false
 	}
@@ -79,9 +83,9 @@ func (t *table[K, V]) full() (oldest K, ok bool) {
 }
 
 // take returns a slot that is not in use.
-func (t *table[K, V]) take() int32 {
-	if oldest, ok := t.full(); ok {
-		t.drop(oldest)
+func (t *Table[K, V]) take() int32 {
+	if oldest, ok := t.Full(); ok {
+		t.Drop(oldest)
 		t.pushed++
 	}
 	if n := len(t.free); n > 0 {
@@ -93,8 +97,8 @@ func (t *table[K, V]) take() int32 {
 	return int32(len(t.slots) - 1)
 }
 
-// drop forgets the entry of a key.
-func (t *table[K, V]) drop(key K) {
+// Drop forgets the entry of a key.
+func (t *Table[K, V]) Drop(key K) {
 	i, ok := t.index[key]
 	if !ok {
 		return
@@ -109,7 +113,7 @@ func (t *table[K, V]) drop(key K) {
 	t.free = append(t.free, i)
 }
 
-func (t *table[K, V]) link(i int32) {
+func (t *Table[K, V]) link(i int32) {
 	s := &t.slots[i]
 	s.seq, s.prev, s.next = t.seq, t.tail, -1
 	if t.tail >= 0 {
@@ -120,7 +124,7 @@ func (t *table[K, V]) link(i int32) {
 	t.tail = i
 }
 
-func (t *table[K, V]) unlink(i int32) {
+func (t *Table[K, V]) unlink(i int32) {
 	s := &t.slots[i]
 	if s.prev >= 0 {
 		t.slots[s.prev].next = s.next
@@ -134,8 +138,8 @@ func (t *table[K, V]) unlink(i int32) {
 	}
 }
 
-// changes calls gone for each stored key that is no more, then set for each entry that changed since the last call.
-func (t *table[K, V]) changes(gone func(K), set func(key K, seq uint64, v *V)) {
+// Changes calls gone for each stored key that is no more, then set for each entry that changed since the last call.
+func (t *Table[K, V]) Changes(gone func(K), set func(key K, seq uint64, v *V)) {
 	for _, key := range t.gone {
 		if _, again := t.index[key]; !again {
 			gone(key)
@@ -153,10 +157,10 @@ func (t *table[K, V]) changes(gone func(K), set func(key K, seq uint64, v *V)) {
 	t.dirty = t.dirty[:0]
 }
 
-// restore puts a stored entry back at the place in the order that seq gives. Entries may come in any order; one that
+// Restore puts a stored entry back at the place in the order that seq gives. Entries may come in any order; one that
 // comes last in the order is put in at once.
-func (t *table[K, V]) restore(key K, seq uint64) *V {
-	t.drop(key)
+func (t *Table[K, V]) Restore(key K, seq uint64) *V {
+	t.Drop(key)
 	i := t.take()
 	s := &t.slots[i]
 	s.key, s.used, s.stored = key, true, true
@@ -180,4 +184,22 @@ func (t *table[K, V]) restore(key K, seq uint64) *V {
 	s.seq, s.prev, s.next = seq, after, next
 	t.seq = max(t.seq, seq)
 	return &s.value
+}
+
+// Len returns how many entries there are.
+func (t *Table[K, V]) Len() int { return len(t.index) }
+
+// Pushed returns how many entries had to go for others.
+func (t *Table[K, V]) Pushed() int64 { return t.pushed }
+
+// Each calls f for each entry, the oldest first, until f returns false. f may drop the entry it is given.
+func (t *Table[K, V]) Each(f func(key K, v *V) bool) {
+	for i := t.head; i >= 0; {
+		s := &t.slots[i]
+		next := s.next
+		if !f(s.key, &s.value) {
+			return
+		}
+		i = next
+	}
 }
