@@ -120,7 +120,7 @@ func sources(t *testing.T) []source {
 
 // testOnly names the packages that only tests import.
 func testOnly(folder string) bool {
-	return folder == "firewall/fwtest" || folder == "internal/nstest"
+	return folder == "firewall/fwtest" || folder == "internal/nstest" || folder == "parsers/golden"
 }
 
 func (s *source) imports() []string {

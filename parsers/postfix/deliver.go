@@ -11,7 +11,7 @@ func (p *Parser) sent(t *token) {
 	if t.next.len > 0 && p.link(t, m) {
 		return
 	}
-	if m == nil || m.ip.none() || m.is(msgSpam) || t.flags&flagDiscarded != 0 {
+	if m == nil || m.ip.None() || m.is(msgSpam) || t.flags&flagDiscarded != 0 {
 		return
 	}
 	if p.waits(m) {
@@ -25,7 +25,7 @@ func (p *Parser) sent(t *token) {
 
 // about makes p.ev an event about a message.
 func (p *Parser) about(m *message, k harvestwatch.Kind) *harvestwatch.Event {
-	p.ev = harvestwatch.Event{Kind: k, Addr: m.ip.addr(), Session: m.session, Began: m.accepted}
+	p.ev = harvestwatch.Event{Kind: k, Addr: m.ip.Addr(), Session: m.session, Began: m.accepted}
 	if m.is(msgSender) {
 		p.ev.Sender, p.ev.Null = p.keep(m.sender), len(m.sender) == 0
 		if p.ev.Null {
@@ -46,7 +46,7 @@ func (p *Parser) link(t *token, m *message) bool {
 	if x.is(msgLinked) {
 		return true
 	}
-	if !x.ip.private() {
+	if !x.ip.Private() {
 		return false
 	}
 	if m == nil {
@@ -63,7 +63,7 @@ func (p *Parser) link(t *token, m *message) bool {
 // waits reports whether a delivery must wait for a link to the message that came before the content filter. That
 // message, from outside and with the same sender, is in the queue until the filter's answer is logged.
 func (p *Parser) waits(m *message) bool {
-	return m.ip.private() && m.state&(msgLinked|msgAuth) == 0 && m.is(msgSender) && p.senders[m.slot()] > 0
+	return m.ip.Private() && m.state&(msgLinked|msgAuth) == 0 && m.is(msgSender) && p.senders[m.slot()] > 0
 }
 
 // wait keeps a delivery. Those above maxHeld of a message are lost.
@@ -97,7 +97,7 @@ func (p *Parser) wait(t *token, m *message) {
 // only by them.
 func (p *Parser) release(k queueKey, m *message) {
 	for i := range m.held {
-		if m.ip.none() || m.is(msgSpam) {
+		if m.ip.None() || m.is(msgSpam) {
 			break
 		}
 		h := &m.held[i]
@@ -149,7 +149,7 @@ func (q *queueOfHolds) pop() hold {
 // the message was told nothing, but it was a guess all the same. What users of ours and local programs send is theirs.
 func (p *Parser) bounced(t *token) {
 	m := p.messages.Get(p.key(t, t.qid))
-	if m == nil || m.ip.none() || m.ip.private() || m.is(msgAuth|msgSpam) {
+	if m == nil || m.ip.None() || m.ip.Private() || m.is(msgAuth|msgSpam) {
 		return
 	}
 	ev := p.about(m, harvestwatch.RcptUnknown)

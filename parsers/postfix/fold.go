@@ -92,7 +92,7 @@ func (p *Parser) queue(t *token) {
 // begin makes p.ev the event of a token, without what only sessions and messages know.
 func (p *Parser) begin(t *token, k harvestwatch.Kind) *harvestwatch.Event {
 	p.ev = harvestwatch.Event{
-		Time: p.now, Pos: p.pos, Kind: k, Addr: t.ip.addr(), Code: t.code, Status: t.status,
+		Time: p.now, Pos: p.pos, Kind: k, Addr: t.ip.Addr(), Code: t.code, Status: t.status,
 		Null: t.flags&flagNull != 0,
 		Helo: t.helo.of(p.data), Recipient: t.rcpt.of(p.data), User: t.user.of(p.data),
 	}

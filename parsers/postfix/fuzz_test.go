@@ -169,25 +169,3 @@ func FuzzRaw(f *testing.F) {
 		disk.parser(t)
 	})
 }
-
-// FuzzAddress holds the address reader against the library's.
-func FuzzAddress(f *testing.F) {
-	for _, s := range []string{"192.0.2.1", "2001:db8::1", "::", "::1", "::ffff:192.0.2.1", "1:2:3:4:5:6:7:8", "fe80::1%eth0", "1::2::3", "01.2.3.4",
-		"1:2:3:4:5:6:7::", "::1.2.3.4.5", "1:2:3:4:5:6:1.2.3.4", "12345::", ":1", "1:"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		want, err := netip.ParseAddr(s)
-		want = want.WithZone("").Unmap()
-		got, ok := parseIP([]byte(s))
-		if ok != (err == nil) {
-			t.Errorf("%q: %v, the library says %v", s, ok, err)
-		}
-		if ok && got.addr() != want && want != netip.IPv6Unspecified() {
-			t.Errorf("%q: %s, the library says %s", s, got.addr(), want)
-		}
-		if ok && (got.private() != (want.IsPrivate() || want.IsLoopback() || want.IsLinkLocalUnicast()) || got.loopback() != want.IsLoopback()) {
-			t.Errorf("%q: private %v, loopback %v", s, got.private(), got.loopback())
-		}
-	})
-}

@@ -66,7 +66,7 @@ func (p *Parser) accept(t *token) {
 	if s != nil {
 		id = s.id
 	}
-	inner := t.flags&flagOrig != 0 && t.ip.private()
+	inner := t.flags&flagOrig != 0 && t.ip.Private()
 	if t.flags&flagNoQueue == 0 {
 		m := p.fresh(p.key(t, t.qid))
 		m.ip, m.session, m.accepted = t.ip, id, p.now
@@ -148,7 +148,7 @@ func (p *Parser) sender(t *token) {
 	}
 	m.sender = append(m.sender[:0], t.sender.of(p.data)...)
 	m.state |= msgSender
-	if !m.ip.private() && !m.is(msgLinked) {
+	if !m.ip.Private() && !m.is(msgLinked) {
 		m.state |= msgLive
 		p.senders[m.slot()]++
 	}
@@ -178,7 +178,7 @@ func (p *Parser) refused(t *token) {
 	k := p.key(t, t.qid)
 	ev := p.begin(t, t.kind)
 	if m := p.messages.Get(k); m != nil {
-		ev.Addr, ev.Session = m.ip.addr(), m.session
+		ev.Addr, ev.Session = m.ip.Addr(), m.session
 		p.forget(k)
 	}
 	p.send(ev)
@@ -192,7 +192,7 @@ func (p *Parser) proxied(t *token) {
 	}
 	k := p.key(t, t.next)
 	m := p.messages.Get(k)
-	if m == nil || m.is(msgLinked) || !m.ip.private() {
+	if m == nil || m.is(msgLinked) || !m.ip.Private() {
 		return
 	}
 	m.ip, m.session = s.ip, s.id

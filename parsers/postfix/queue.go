@@ -220,7 +220,7 @@ func pathLen(b []byte) int {
 func (x *lexer) relay(b []byte) {
 	if c, _, ok := namaddr(b); ok {
 		x.tok.ip = c.ip
-		if c.ip.private() && !c.ip.none() {
+		if c.ip.Private() && !c.ip.None() {
 			x.tok.flags |= flagRelay
 		}
 	}

@@ -48,7 +48,7 @@ func (p *Parser) open(key uint64, a ip, began int64) *session {
 
 // screened returns the key of a postscreen session.
 func screened(t *token) uint64 {
-	return mix(t.session ^ mix(t.ip.hi+mix(t.ip.lo+uint64(t.port))))
+	return mix(t.session ^ mix(t.ip.Hi+mix(t.ip.Lo+uint64(t.port))))
 }
 
 // plain tells an event that needs no memory but the session's number.
@@ -84,7 +84,7 @@ func (p *Parser) passed(t *token) (found pass) {
 		switch {
 		case a.at+passTime < p.now:
 			p.passes.Drop(key)
-		case key.ip == t.ip && key.host == t.host && !t.ip.none():
+		case key.ip == t.ip && key.host == t.host && !t.ip.None():
 			found = *a
 			p.passes.Drop(key)
 			return false
@@ -127,7 +127,7 @@ func (p *Parser) auth(t *token) {
 func (p *Parser) filter(t *token) {
 	ev := p.begin(t, t.kind)
 	if s := p.sessions.Get(t.session); s != nil {
-		ev.Addr, ev.Session = s.ip.addr(), s.id
+		ev.Addr, ev.Session = s.ip.Addr(), s.id
 	}
 	p.send(ev)
 }
@@ -142,7 +142,7 @@ func (p *Parser) screen(t *token) {
 // screenPass remembers that smtpd will name the client once more.
 func (p *Parser) screenPass(t *token) {
 	s := p.sessions.Get(screened(t))
-	if s == nil || s.ip != t.ip || t.ip.none() {
+	if s == nil || s.ip != t.ip || t.ip.None() {
 		return // its CONNECT was not told, so smtpd's is
 	}
 	to, _ := p.passes.Put(passKey{t.ip, t.host, t.port})

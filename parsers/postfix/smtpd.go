@@ -2,6 +2,7 @@ package postfix
 
 import (
 	"bytes"
+	"github.com/harvestwatch/harvestwatch/parsers/address"
 
 	"github.com/harvestwatch/harvestwatch"
 )
@@ -377,6 +378,6 @@ func bareAddress(b []byte) ([]byte, bool) {
 	if i < 0 || i > 45 {
 		return nil, false
 	}
-	_, ok := parseIP(b[:i])
+	_, ok := address.Parse(b[:i])
 	return b[i:], ok
 }

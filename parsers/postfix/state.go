@@ -82,17 +82,13 @@ func (k *queueKey) append(b []byte) []byte {
 }
 
 func (k *passKey) append(b []byte) []byte {
-	b = k.ip.append(append(b[:0], keyPass))
+	b = k.ip.Append(append(b[:0], keyPass))
 	b = binary.BigEndian.AppendUint32(b, k.host)
 	return binary.BigEndian.AppendUint16(b, k.port)
 }
 
-func (a ip) append(b []byte) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, a.hi), a.lo)
-}
-
 func (s *session) append(b []byte) []byte {
-	b = s.ip.append(binary.BigEndian.AppendUint64(b, s.id))
+	b = s.ip.Append(binary.BigEndian.AppendUint64(b, s.id))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.began))
 	b = binary.BigEndian.AppendUint32(b, s.told)
 	if s.known {
@@ -109,7 +105,7 @@ func (a *pass) append(b []byte) []byte {
 }
 
 func (m *message) append(b []byte) []byte {
-	b = m.ip.append(append(b, m.state))
+	b = m.ip.Append(append(b, m.state))
 	b = binary.BigEndian.AppendUint64(b, m.session)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.accepted))
 	b = memory.AppendText(b, m.sender)
@@ -130,7 +126,7 @@ type reader struct{ memory.Reader }
 
 func newReader(b []byte) *reader { return &reader{*memory.NewReader(b)} }
 
-func (r *reader) ip() ip { return ip{r.U64(), r.U64()} }
+func (r *reader) ip() ip { return ip{Hi: r.U64(), Lo: r.U64()} }
 
 func (r *reader) done() error {
 	if !r.Done() {
