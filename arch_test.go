@@ -30,7 +30,7 @@ var mayImport = []struct {
 	{"firewall", []string{"", "firewall"}, "the firewall can't decide: it makes two sets equal"},
 	{"store", []string{""}, "the store keeps what it is given"},
 	{"internal/tailer", nil, "files are read without knowing what they say"},
-	{"internal/pipeline", []string{""}, "the loop knows nouns; its parts come in through its own interfaces"},
+	{"internal/pipeline", []string{"", "parsers/memory"}, "the loop knows nouns and the bounded table; its parts come in through its own interfaces"},
 	{"internal/control", nil, "the socket carries what others mean"},
 	{"internal/report", []string{"", "rules", "internal/pipeline"}, "a report is a sink of the loop, and speaks the rules' words"},
 	{"internal/loggen", []string{""}, "the generator must not share code with the parsers that are held against it"},

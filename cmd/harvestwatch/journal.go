@@ -42,6 +42,9 @@ func (j *journal) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 		j.d.stats.future++
 		return
 	}
+	if out.Void {
+		return
+	}
 	if out.Late {
 		j.d.stats.late++
 	}

@@ -74,6 +74,11 @@ type Engine struct {
 	// Since and Until bound the events that are looked at, in nanoseconds since 1970; from Since and before Until,
 	// 0 for no bound.
 	Since, Until int64
+	// Timeline brings what several streams tell together; nil where there is nothing to bring together.
+	Timeline *Timeline
+	// Missing reports that the site certainly has no such recipient, though a server accepted it; nil for servers that
+	// are believed. An accepted recipient that is missing is one that was refused, and nothing is delivered to it.
+	Missing func(recipient []byte) bool
 }
 
 // Run observes every event of src and hands what follows to sink, until src ends (it returns nil), ctx ends or an
@@ -82,6 +87,7 @@ func Run(ctx context.Context, src Source, e Engine, sink Sink) error {
 	for {
 		b, err := src.Next(ctx)
 		if errors.Is(err, io.EOF) {
+			e.end(sink)
 			return nil
 		}
 		if err != nil {
@@ -101,21 +107,53 @@ func (e *Engine) observe(b *Batch, sink Sink) {
 	if e.Ceiling != nil {
 		ceiling = e.Ceiling()
 	}
+	tell := func(ev *harvestwatch.Event, twin bool) { e.event(ev, twin, ceiling, sink) }
 	for i := range b.Events {
-		ev := &b.Events[i]
-		if ev.Time < e.Since || e.Until != 0 && ev.Time >= e.Until {
-			continue
+		if e.Timeline == nil {
+			tell(&b.Events[i], false)
+		} else {
+			e.Timeline.Place(&b.Events[i], b.Stream, tell)
 		}
-		if ceiling != 0 && ev.Time > ceiling {
-			sink.Event(ev, &harvestwatch.Outcome{Future: true, Ignored: true})
-			continue
-		}
-		out := e.Detector.Observe(ev)
-		if out.Offence != nil {
-			dec := e.Judge.Judge(out.Offence)
-			e.Detector.Settle(&dec)
-			sink.Decision(&dec)
-		}
-		sink.Event(ev, &out)
 	}
+}
+
+// end tells what waited for a line that never came.
+func (e *Engine) end(sink Sink) {
+	if e.Timeline != nil {
+		e.Timeline.Rest(func(ev *harvestwatch.Event, _ bool) { e.event(ev, false, 0, sink) })
+	}
+}
+
+// event shows an event to the detector and the sink.
+func (e *Engine) event(ev *harvestwatch.Event, twin bool, ceiling int64, sink Sink) {
+	switch {
+	case ev.Time < e.Since || e.Until != 0 && ev.Time >= e.Until:
+		return
+	case ceiling != 0 && ev.Time > ceiling:
+		sink.Event(ev, &harvestwatch.Outcome{Future: true, Ignored: true})
+		return
+	case twin || !e.exists(ev):
+		sink.Event(ev, &harvestwatch.Outcome{Void: true, Ignored: true})
+		return
+	}
+	out := e.Detector.Observe(ev)
+	if out.Offence != nil {
+		dec := e.Judge.Judge(out.Offence)
+		e.Detector.Settle(&dec)
+		sink.Decision(&dec)
+	}
+	sink.Event(ev, &out)
+}
+
+// exists turns the acceptance of a recipient that is missing into a refusal; it reports false for a delivery to one.
+func (e *Engine) exists(ev *harvestwatch.Event) bool {
+	accepted := ev.Kind == harvestwatch.RcptOK || ev.Kind == harvestwatch.Delivered
+	if e.Missing == nil || !accepted || !e.Missing(ev.Recipient) {
+		return true
+	}
+	if ev.Kind == harvestwatch.RcptOK {
+		ev.Kind = harvestwatch.RcptUnknown
+		return true
+	}
+	return false
 }

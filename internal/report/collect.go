@@ -100,6 +100,10 @@ func (c *Collector) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 		c.totals.Future++
 		return
 	}
+	if out.Void {
+		c.totals.Void++
+		return
+	}
 	if out.Late {
 		c.totals.Late++
 	}

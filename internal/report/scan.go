@@ -57,8 +57,9 @@ type Totals struct {
 	Deliveries        int64 `json:"deliveries"`
 	AuthFailures      int64 `json:"auth_failures"`
 	Sources           int64 `json:"sources"`
-	Late              int64 `json:"late"`   // events too old for every window
-	Future            int64 `json:"future"` // events whose stamps lie ahead of the clock
+	Late              int64 `json:"late"`       // events too old for every window
+	Void              int64 `json:"told_twice"` // events of deeds that another log told too, counted once
+	Future            int64 `json:"future"`     // events whose stamps lie ahead of the clock
 }
 
 // Concentration says how much of the harvesting comes from few sources: the ceiling of what blocking can prevent.

@@ -93,6 +93,9 @@ func understood(lines, unparsed int64) string {
 
 func (s *Scan) textTotals(p *printer) {
 	t := s.Totals
+	if t.Void > 0 {
+		p.printf("\n%s told by two logs, counted once.\n", plural(t.Void, "deed was", "deeds were"))
+	}
 	if t.Future > 0 {
 		p.printf("\n%s left out, stamped later than now: wrong year or zone? See --year and --zone.\n", plural(t.Future, "event", "events"))
 	}

@@ -1,0 +1,216 @@
+package pipeline
+
+import (
+	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/memory"
+)
+
+// Bounds of what a Timeline remembers. Above them the oldest is forgotten: then a deed that a second log tells later
+// counts twice, or a delivery is told without its client.
+const (
+	maxDeeds    = 1 << 17 // deeds that other logs may tell too
+	maxChain    = 256     // deeds with one twin that are looked at
+	maxMessages = 1 << 17 // messages whose client is known
+	maxAwaited  = 1 << 13 // messages whose client isn't known yet
+	maxHeld     = 1 << 16 // events of theirs
+)
+
+// Timeline makes one story of what several logs of a site tell: a deed that several tell counts once (Event.Twin), and
+// an event that names a message only gets the client from the event that brought the message in (Event.Join), whichever
+// of the two comes first. Events without Twin and Join pass untouched. It belongs to the loop's goroutine.
+type Timeline struct {
+	ids      []uint32 // of the streams, by their numbers
+	deeds    *memory.Table[uint64, deed]
+	latest   map[twinKey]uint64 // number of the latest deed with that twin
+	next     uint64             // number of the next deed
+	messages *memory.Table[uint64, message]
+	awaited  *memory.Table[uint64, awaited]
+	held     int
+}
+
+type twinKey struct {
+	twin uint64
+	kind harvestwatch.Kind
+}
+
+// deed is something that was told, under the number in which it came.
+type deed struct {
+	twinKey
+	at    int64
+	older uint64               // number of the deed before it with the same twin, 0 for none
+	by    [maxWitnesses]uint32 // ids of the streams that told it, 0 for none
+}
+
+// maxWitnesses is how many logs may tell one deed; what more of them tell counts again.
+const maxWitnesses = 6
+
+// message is whose message it was.
+type message struct {
+	addr    harvestwatch.Addr
+	session uint64
+	at      int64
+	null    bool
+}
+
+// awaited are events that wait for the client of their message.
+type awaited struct{ events []harvestwatch.Event }
+
+// NewTimeline returns the timeline of streams that the ids name, by their numbers. An id is not 0 and stays the same
+// from run to run.
+func NewTimeline(ids []uint32) *Timeline {
+	return &Timeline{
+		ids: ids, next: 1,
+		deeds:    memory.NewTable[uint64, deed](maxDeeds),
+		latest:   map[twinKey]uint64{},
+		messages: memory.NewTable[uint64, message](maxMessages),
+		awaited:  memory.NewTable[uint64, awaited](maxAwaited),
+	}
+}
+
+// Place puts an event in its place. It calls tell for the event, unless that waits for its client, and then for the
+// events that waited for this one. twin says that the event was told before by another stream.
+func (t *Timeline) Place(ev *harvestwatch.Event, stream int, tell func(ev *harvestwatch.Event, twin bool)) {
+	if ev.Twin == 0 && ev.Join == 0 {
+		tell(ev, false)
+		return
+	}
+	if ev.Join != 0 && !ev.Addr.IsValid() {
+		m := t.messages.Get(ev.Join)
+		if m == nil {
+			t.await(ev, tell)
+			return
+		}
+		m.give(ev)
+	}
+	tell(ev, ev.Twin != 0 && len(t.ids) > 1 && t.told(ev, t.ids[stream]))
+	if ev.Join != 0 && ev.Kind == harvestwatch.Accepted {
+		t.learn(ev, tell)
+	}
+}
+
+func (m *message) give(ev *harvestwatch.Event) {
+	ev.Addr, ev.Session, ev.Null, ev.Began = m.addr, m.session, m.null, m.at
+}
+
+// told reports whether another stream told the deed before, and notes that this one did. Of several deeds with the same
+// twin it is the oldest that this stream hasn't told yet: so n deeds that two logs tell each are n, in whatever order.
+func (t *Timeline) told(ev *harvestwatch.Event, id uint32) bool {
+	key := twinKey{ev.Twin, ev.Kind}
+	var found *deed
+	number, foundAt := t.latest[key], uint64(0)
+	newest := number
+	for range maxChain {
+		d := t.deeds.Get(number)
+		if d == nil || d.twinKey != key {
+			break
+		}
+		if near(d.at, ev.Time) && d.misses(id) {
+			found, foundAt = d, number
+		}
+		number = d.older
+	}
+	if found != nil && found.note(id) {
+		t.deeds.Touch(foundAt)
+		return true
+	}
+	t.add(key, ev.Time, newest, id)
+	return false
+}
+
+func near(a, b int64) bool { return a-b <= harvestwatch.TwinTime && b-a <= harvestwatch.TwinTime }
+
+// misses reports whether a stream hasn't told the deed.
+func (d *deed) misses(id uint32) bool {
+	for _, by := range d.by {
+		if by == id {
+			return false
+		}
+	}
+	return true
+}
+
+// note notes that a stream told the deed, if there is room.
+func (d *deed) note(id uint32) bool {
+	for i, by := range d.by {
+		if by == 0 {
+			d.by[i] = id
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Timeline) add(key twinKey, at int64, older uint64, id uint32) {
+	t.room()
+	d, _ := t.deeds.Put(t.next)
+	*d = deed{twinKey: key, at: at, older: older}
+	d.by[0] = id
+	t.latest[key] = t.next
+	t.next++
+}
+
+// room forgets the oldest deed if there is no room for another.
+func (t *Timeline) room() {
+	number, full := t.deeds.Full()
+	if !full {
+		return
+	}
+	if d := t.deeds.Get(number); t.latest[d.twinKey] == number {
+		delete(t.latest, d.twinKey)
+	}
+	t.deeds.Drop(number)
+}
+
+// await keeps an event until its message's client is known. Where there is no room the oldest that waits is told as it is.
+func (t *Timeline) await(ev *harvestwatch.Event, tell func(*harvestwatch.Event, bool)) {
+	if t.held == maxHeld {
+		t.awaited.Each(func(oldest uint64, _ *awaited) bool { t.giveUp(oldest, tell); return false })
+	}
+	a := t.awaited.Get(ev.Join)
+	if a == nil {
+		if oldest, full := t.awaited.Full(); full {
+			t.giveUp(oldest, tell)
+		}
+		a, _ = t.awaited.Put(ev.Join)
+		*a = awaited{}
+	}
+	t.awaited.Touch(ev.Join)
+	a.events = append(a.events, ev.Clone())
+	t.held++
+}
+
+// giveUp tells the events that wait for a message's client, without it.
+func (t *Timeline) giveUp(join uint64, tell func(*harvestwatch.Event, bool)) {
+	events := t.awaited.Get(join).events
+	t.awaited.Drop(join)
+	t.held -= len(events)
+	for i := range events {
+		tell(&events[i], false)
+	}
+}
+
+// Rest tells what still waits for its client, without it, when there are no more events.
+func (t *Timeline) Rest(tell func(ev *harvestwatch.Event, twin bool)) {
+	t.awaited.Each(func(join uint64, _ *awaited) bool {
+		t.giveUp(join, tell)
+		return true
+	})
+}
+
+// learn remembers whose message it was, and tells what waited for that.
+func (t *Timeline) learn(ev *harvestwatch.Event, tell func(*harvestwatch.Event, bool)) {
+	m, _ := t.messages.Put(ev.Join)
+	*m = message{addr: ev.Addr, session: ev.Session, at: ev.Time, null: ev.Null}
+	a := t.awaited.Get(ev.Join)
+	if a == nil {
+		return
+	}
+	events := a.events
+	t.awaited.Drop(ev.Join)
+	t.held -= len(events)
+	given := *m
+	for i := range events {
+		given.give(&events[i])
+		tell(&events[i], false)
+	}
+}

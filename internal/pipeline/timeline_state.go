@@ -1,0 +1,160 @@
+package pipeline
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/memory"
+)
+
+// ErrState is returned by Timeline.Restore for bytes that Changes didn't give out.
+var ErrState = errors.New("not the state of a timeline")
+
+// The first byte of each stored key.
+const (
+	keyDeed    = 'd'
+	keyMessage = 'm'
+	keyAwaited = 'a'
+)
+
+// Changes calls yield for each thing remembered that changed since the last call; a nil value means forgotten. The
+// slices hold until yield returns.
+func (t *Timeline) Changes(yield func(key, value []byte)) {
+	var k, v []byte
+	named := func(kind byte, key uint64) []byte { return binary.BigEndian.AppendUint64(append(k[:0], kind), key) }
+	forgotten := func(kind byte) func(uint64) {
+		return func(key uint64) { k = named(kind, key); yield(k, nil) }
+	}
+	set := func(kind byte, key, seq uint64, add func([]byte) []byte) {
+		k = named(kind, key)
+		v = add(binary.BigEndian.AppendUint64(v[:0], seq))
+		yield(k, v)
+	}
+	t.deeds.Changes(forgotten(keyDeed), func(key, seq uint64, d *deed) { set(keyDeed, key, seq, d.append) })
+	t.messages.Changes(forgotten(keyMessage), func(key, seq uint64, m *message) { set(keyMessage, key, seq, m.append) })
+	t.awaited.Changes(forgotten(keyAwaited), func(key, seq uint64, a *awaited) { set(keyAwaited, key, seq, a.append) })
+}
+
+// Restore takes back what Changes gave out, in any order, before the first Place. It returns ErrState for foreign
+// bytes, which change nothing.
+func (t *Timeline) Restore(key, value []byte) error {
+	if len(key) != 9 {
+		return fmt.Errorf("restore what was told: %w", ErrState)
+	}
+	number := binary.BigEndian.Uint64(key[1:])
+	r := memory.NewReader(value)
+	seq, ok := r.U64(), false
+	switch key[0] {
+	case keyDeed:
+		ok = t.restoreDeed(r, number, seq)
+	case keyMessage:
+		m := readMessage(r)
+		if ok = r.Done(); ok {
+			*t.messages.Restore(number, seq) = m
+		}
+	case keyAwaited:
+		ok = t.restoreAwaited(r, number, seq)
+	}
+	if !ok {
+		return fmt.Errorf("restore what was told: %w", ErrState)
+	}
+	return nil
+}
+
+func (d *deed) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, d.twin)
+	b = binary.BigEndian.AppendUint64(append(b, byte(d.kind)), uint64(d.at))
+	b = binary.BigEndian.AppendUint64(b, d.older)
+	for _, id := range d.by {
+		b = binary.BigEndian.AppendUint32(b, id)
+	}
+	return b
+}
+
+func (t *Timeline) restoreDeed(r *memory.Reader, number, seq uint64) bool {
+	d := deed{twinKey: twinKey{r.U64(), harvestwatch.Kind(r.U8())}, at: int64(r.U64()), older: r.U64()}
+	for i := range d.by {
+		d.by[i] = r.U32()
+	}
+	if !r.Done() || number == 0 || d.older >= number {
+		return false
+	}
+	t.room()
+	*t.deeds.Restore(number, seq) = d
+	t.latest[d.twinKey] = max(t.latest[d.twinKey], number)
+	t.next = max(t.next, number+1)
+	return true
+}
+
+func (m *message) append(b []byte) []byte {
+	b = memory.AppendText(b, m.addr.AsSlice())
+	b = binary.BigEndian.AppendUint64(b, m.session)
+	return appendBool(binary.BigEndian.AppendUint64(b, uint64(m.at)), m.null)
+}
+
+func appendBool(b []byte, is bool) []byte {
+	if is {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func readMessage(r *memory.Reader) message {
+	addr, _ := netip.AddrFromSlice(r.Text())
+	return message{addr: addr, session: r.U64(), at: int64(r.U64()), null: r.U8() != 0}
+}
+
+func (a *awaited) append(b []byte) []byte {
+	for i := range a.events {
+		b = appendEvent(b, &a.events[i])
+	}
+	return b
+}
+
+// appendEvent appends what an event that names no client may hold.
+func appendEvent(b []byte, ev *harvestwatch.Event) []byte {
+	for _, n := range [...]uint64{uint64(ev.Time), ev.Join, uint64(ev.Pos.Line), uint64(ev.Pos.Offset)} {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(ev.Pos.Input))
+	b = binary.BigEndian.AppendUint32(b, ev.Ref)
+	b = append(b, byte(ev.Kind))
+	for _, n := range [...]uint16{ev.Code, ev.Status[0], ev.Status[1], ev.Status[2]} {
+		b = binary.BigEndian.AppendUint16(b, n)
+	}
+	for _, text := range [...][]byte{ev.Helo, ev.Sender, ev.Recipient, ev.User} {
+		b = memory.AppendText(appendBool(b, text != nil), text)
+	}
+	return b
+}
+
+func readEvent(r *memory.Reader) harvestwatch.Event {
+	ev := harvestwatch.Event{Time: int64(r.U64()), Join: r.U64()}
+	ev.Pos.Line, ev.Pos.Offset = int64(r.U64()), int64(r.U64())
+	ev.Pos.Input, ev.Ref = int32(r.U32()), r.U32()
+	ev.Kind, ev.Code = harvestwatch.Kind(r.U8()), r.U16()
+	ev.Status = harvestwatch.Enhanced{r.U16(), r.U16(), r.U16()}
+	for _, text := range [...]*[]byte{&ev.Helo, &ev.Sender, &ev.Recipient, &ev.User} {
+		is := r.U8() != 0
+		if b := r.Text(); is {
+			*text = b
+		}
+	}
+	return ev
+}
+
+func (t *Timeline) restoreAwaited(r *memory.Reader, join, seq uint64) bool {
+	var a awaited
+	for r.Rest() > 0 {
+		a.events = append(a.events, readEvent(r))
+	}
+	if !r.Done() || len(a.events) == 0 || t.held+len(a.events) > maxHeld {
+		return false
+	}
+	*t.awaited.Restore(join, seq) = a
+	t.held += len(a.events)
+	return true
+}

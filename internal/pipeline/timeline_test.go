@@ -1,0 +1,224 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/harvestwatch/harvestwatch"
+)
+
+const second = int64(1e9)
+
+var client = netip.MustParseAddr("192.0.2.7")
+
+// story is what a timeline makes of events.
+type story struct {
+	t    *Timeline
+	told []string
+}
+
+func (s *story) tell(ev *harvestwatch.Event, twin bool) {
+	addr := "-"
+	if ev.Addr.IsValid() {
+		addr = ev.Addr.String()
+	}
+	line := fmt.Sprintf("%d %s %s %s", ev.Time/second, ev.Kind, addr, ev.Recipient)
+	if twin {
+		line += " again"
+	}
+	s.told = append(s.told, strings.TrimSpace(line))
+}
+
+func (s *story) twin(at int64, stream int, twin uint64, rcpt string) {
+	s.t.Place(&harvestwatch.Event{Time: at * second, Kind: harvestwatch.RcptUnknown, Addr: client, Twin: twin, Recipient: []byte(rcpt)}, stream, s.tell)
+}
+
+func (s *story) accepted(at int64, join uint64, addr netip.Addr) {
+	s.t.Place(&harvestwatch.Event{Time: at * second, Kind: harvestwatch.Accepted, Addr: addr, Join: join, Twin: join + 1, Session: 5, Null: true}, 0, s.tell)
+}
+
+func (s *story) delivered(at int64, join uint64, rcpt string) {
+	s.t.Place(&harvestwatch.Event{Time: at * second, Kind: harvestwatch.Delivered, Join: join, Recipient: []byte(rcpt)}, 1, s.tell)
+}
+
+func (s *story) expect(t *testing.T, want ...string) {
+	t.Helper()
+	if !slices.Equal(s.told, want) {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(s.told, "\n"), strings.Join(want, "\n"))
+	}
+	s.told = nil
+}
+
+func newStory() *story { return &story{t: NewTimeline([]uint32{11, 22, 33})} }
+
+func TestADeedThatTwoLogsTellIsOne(t *testing.T) {
+	s := newStory()
+	s.twin(0, 0, 7, "a")
+	s.twin(5, 1, 7, "a")
+	s.twin(6, 2, 7, "a")
+	s.twin(7, 1, 8, "b") // another deed
+	s.expect(t, "0 rcpt_unknown 192.0.2.7 a", "5 rcpt_unknown 192.0.2.7 a again", "6 rcpt_unknown 192.0.2.7 a again", "7 rcpt_unknown 192.0.2.7 b")
+}
+
+func TestWhatOneLogTellsTwiceIsTwoDeeds(t *testing.T) {
+	s := newStory()
+	for _, at := range []int64{0, 1, 2} {
+		s.twin(at, 0, 7, "a")
+	}
+	for _, at := range []int64{3, 4, 5, 6} { // the second log tells one more
+		s.twin(at, 1, 7, "a")
+	}
+	s.expect(t, "0 rcpt_unknown 192.0.2.7 a", "1 rcpt_unknown 192.0.2.7 a", "2 rcpt_unknown 192.0.2.7 a", "3 rcpt_unknown 192.0.2.7 a again",
+		"4 rcpt_unknown 192.0.2.7 a again", "5 rcpt_unknown 192.0.2.7 a again", "6 rcpt_unknown 192.0.2.7 a")
+}
+
+func TestDeedsFarApartAreTwo(t *testing.T) {
+	s := newStory()
+	s.twin(100, 0, 7, "a")
+	s.twin(161, 1, 7, "a")
+	s.twin(40, 2, 7, "a") // a log that is read late: a minute before the first
+	s.twin(39, 2, 7, "a")
+	s.expect(t, "100 rcpt_unknown 192.0.2.7 a", "161 rcpt_unknown 192.0.2.7 a", "40 rcpt_unknown 192.0.2.7 a again", "39 rcpt_unknown 192.0.2.7 a")
+	s.t.Place(&harvestwatch.Event{Time: 100 * second, Kind: harvestwatch.AuthFail, Addr: client, Twin: 7}, 1, s.tell)
+	s.expect(t, "100 auth_fail 192.0.2.7") // another kind is another deed
+}
+
+func TestAMessageNamesTheClientOfItsDeliveries(t *testing.T) {
+	s := newStory()
+	s.delivered(3, 40, "early") // its log was read first
+	s.accepted(1, 40, client)
+	s.delivered(4, 40, "late")
+	s.delivered(5, 41, "nobody's")
+	s.expect(t, "1 accepted 192.0.2.7", "3 delivered 192.0.2.7 early", "4 delivered 192.0.2.7 late")
+	s.t.Rest(s.tell)
+	s.expect(t, "5 delivered - nobody's")
+}
+
+func TestNothingIsLostWhereThereIsNoRoom(t *testing.T) {
+	s := newStory()
+	n := maxHeld + 1000
+	for i := range n {
+		s.delivered(int64(i), uint64(100+i), "r")
+	}
+	for i := range maxDeeds + 10 {
+		s.twin(int64(i), 0, uint64(1000+i), "x")
+	}
+	if got := s.t.deeds.Len(); got != maxDeeds || len(s.t.latest) != maxDeeds {
+		t.Errorf("%d deeds and %d twins are remembered", got, len(s.t.latest))
+	}
+	s.t.Rest(s.tell)
+	if len(s.told) != n+maxDeeds+10 || s.t.held != 0 {
+		t.Errorf("%d of %d told, %d held", len(s.told), n+maxDeeds+10, s.t.held)
+	}
+}
+
+// A restart anywhere changes nothing of what is told.
+func TestTimelineSurvivesRestarts(t *testing.T) {
+	script := func(s *story, restart func()) {
+		rnd := rand.New(rand.NewPCG(1, 2))
+		for i := range 2000 {
+			at := int64(i) / 4
+			switch rnd.IntN(5) {
+			case 0, 1:
+				s.twin(at-rnd.Int64N(30), rnd.IntN(3), 1+rnd.Uint64N(40), "a")
+			case 2:
+				s.accepted(at, 1+rnd.Uint64N(50), client)
+			default:
+				s.delivered(at, 1+rnd.Uint64N(50), "r")
+			}
+			if restart != nil && rnd.IntN(10) < 4 {
+				restart()
+			} else if restart == nil {
+				rnd.IntN(10)
+			}
+		}
+		s.t.Rest(s.tell)
+	}
+	whole, cut := newStory(), newStory()
+	script(whole, nil)
+	disk := map[string]string{}
+	script(cut, func() {
+		cut.t.Changes(func(k, v []byte) {
+			if v == nil {
+				delete(disk, string(k))
+			} else {
+				disk[string(k)] = string(v)
+			}
+		})
+		cut.t = newStory().t
+		for k, v := range disk {
+			if err := cut.t.Restore([]byte(k), []byte(v)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if len(whole.told) < 1500 || !strings.Contains(strings.Join(whole.told, "\n"), "again") {
+		t.Fatalf("the script tells too little: %d", len(whole.told))
+	}
+	cut.expect(t, whole.told...)
+}
+
+func TestTimelineRefusesForeignState(t *testing.T) {
+	s := newStory()
+	s.twin(1, 0, 7, "a")
+	s.accepted(1, 9, client)
+	s.delivered(2, 10, "r")
+	s.t.Changes(func(k, v []byte) {
+		for _, bad := range [][2]string{{string(k), string(v[:len(v)-1])}, {string(k), string(v) + "x"}, {string(k[:4]), string(v)}, {"x" + string(k[1:]), string(v)}} {
+			if newStory().t.Restore([]byte(bad[0]), []byte(bad[1])) == nil {
+				t.Errorf("%q was taken", bad)
+			}
+		}
+	})
+}
+
+// listed is a site whose list of recipients lacks "gone".
+func listed(rcpt []byte) bool { return string(rcpt) == "gone" }
+
+func TestRecipientsThatAreMissing(t *testing.T) {
+	var got []string
+	sink := &kinds{got: &got}
+	events := []harvestwatch.Event{
+		{Kind: harvestwatch.RcptOK, Addr: client, Recipient: []byte("gone")}, {Kind: harvestwatch.RcptOK, Addr: client, Recipient: []byte("here")},
+		{Kind: harvestwatch.Delivered, Addr: client, Recipient: []byte("gone")}, {Kind: harvestwatch.Delivered, Addr: client, Recipient: []byte("here")},
+	}
+	if err := Run(t.Context(), Slice(events), Engine{Detector: sink, Missing: listed}, sink); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"seen rcpt_unknown", "rcpt_unknown", "seen rcpt_ok", "rcpt_ok", "delivered void", "seen delivered", "delivered"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// kinds is a detector and a sink that note what they are shown.
+type kinds struct{ got *[]string }
+
+// Observe implements Detector.
+func (k *kinds) Observe(ev *harvestwatch.Event) harvestwatch.Outcome {
+	*k.got = append(*k.got, "seen "+ev.Kind.String())
+	return harvestwatch.Outcome{}
+}
+
+// Settle implements Detector.
+func (*kinds) Settle(*harvestwatch.Decision) {}
+
+// Event implements Sink.
+func (k *kinds) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
+	text := ev.Kind.String()
+	if out.Void {
+		text += " void"
+	}
+	*k.got = append(*k.got, text)
+}
+
+// Decision implements Sink.
+func (*kinds) Decision(*harvestwatch.Decision) {}
+
+// Commit implements Sink.
+func (*kinds) Commit(context.Context, *Batch) error { return nil }
