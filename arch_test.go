@@ -31,6 +31,10 @@ var mayImport = []struct {
 	{"store", []string{""}, "the store keeps what it is given"},
 	{"internal/tailer", nil, "files are read without knowing what they say"},
 	{"internal/pipeline", []string{"", "parsers/memory"}, "the loop knows nouns and the bounded table; its parts come in through its own interfaces"},
+	{"internal/access", nil, "a database gives tables; what they mean is the mapping's"},
+	{"internal/journal", nil, "the journal gives entries; what they say is the parsers'"},
+	{"internal/recipients", nil, "a list of addresses is a list of addresses"},
+	{"internal/discover", []string{"", "parsers/site", "internal/access"}, "it proposes a mapping, and reads what a mapping can read"},
 	{"internal/control", nil, "the socket carries what others mean"},
 	{"internal/report", []string{"", "rules", "internal/pipeline"}, "a report is a sink of the loop, and speaks the rules' words"},
 	{"internal/loggen", []string{""}, "the generator must not share code with the parsers that are held against it"},
@@ -52,17 +56,20 @@ var owners = map[string]string{
 	"github.com/google/go-cmp":        "",
 	"golang.org/x/sys":                "internal/tailer firewall/nft internal/nstest cmd/harvestwatch",
 	"golang.org/x/sync":               "",
+	"golang.org/x/text":               "internal/tailer",
+	"github.com/go-ldap/ldap/v3":      "internal/recipients",
 }
 
 // bannedImports are packages that no code of a folder may import, tests apart.
-var bannedImports = []struct{ folder, pkg, why string }{
-	{"", "os/exec", "no program and no shell is ever started: a log's bytes could reach its command line"},
-	{"", "unsafe", "bytes that an attacker wrote are handled by the compiler's rules"},
-	{"", "log", "what happens is told through values and slog, not through a global"},
-	{"detector", "os", "the detector does no I/O"},
-	{"detector", "sync", "the detector has no goroutine: it belongs to its caller's"},
-	{"parsers", "os", "a parser does no I/O"},
-	{"rules", "net", "rules judge without asking the network"},
+var bannedImports = []struct{ folder, pkg, why, except string }{
+	{"", "os/exec", "no program is started but mdb-export and journalctl, with fixed arguments: a log's bytes could reach a command line",
+		"internal/access internal/journal"},
+	{"", "unsafe", "bytes that an attacker wrote are handled by the compiler's rules", ""},
+	{"", "log", "what happens is told through values and slog, not through a global", ""},
+	{"detector", "os", "the detector does no I/O", ""},
+	{"detector", "sync", "the detector has no goroutine: it belongs to its caller's", ""},
+	{"parsers", "os", "a parser does no I/O", ""},
+	{"rules", "net", "rules judge without asking the network", ""},
 }
 
 // bannedCalls are calls that belong into cmd only, tests apart.
@@ -197,7 +204,7 @@ func TestBannedImports(t *testing.T) {
 			continue
 		}
 		for _, ban := range bannedImports {
-			if below(s.folder, ban.folder) && slices.Contains(s.imports(), ban.pkg) {
+			if below(s.folder, ban.folder) && slices.Contains(s.imports(), ban.pkg) && !slices.Contains(strings.Fields(ban.except), s.folder) {
 				t.Errorf("%s imports %s: %s", s.path, ban.pkg, ban.why)
 			}
 		}

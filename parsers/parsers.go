@@ -11,7 +11,17 @@ import (
 	"strings"
 
 	"github.com/harvestwatch/harvestwatch"
-	"github.com/harvestwatch/harvestwatch/parsers/postfix"
+	"github.com/harvestwatch/harvestwatch/parsers/dovecot"
+	"github.com/harvestwatch/harvestwatch/parsers/exchange/agent"
+	"github.com/harvestwatch/harvestwatch/parsers/exchange/popimap"
+	"github.com/harvestwatch/harvestwatch/parsers/exchange/receive"
+	"github.com/harvestwatch/harvestwatch/parsers/exchange/tracking"
+	"github.com/harvestwatch/harvestwatch/parsers/exchange/tracking2003"
+	"github.com/harvestwatch/harvestwatch/parsers/exchange/winevent"
+	"github.com/harvestwatch/harvestwatch/parsers/gfi"
+	"github.com/harvestwatch/harvestwatch/parsers/iis"
+	"github.com/harvestwatch/harvestwatch/parsers/journal"
+	"github.com/harvestwatch/harvestwatch/parsers/maillog"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
@@ -46,32 +56,67 @@ type Parser interface {
 	Assumed() string
 }
 
-// family is a family of formats.
-type family struct {
+// Names of formats that the program asks for itself.
+const (
+	Table    = "table"    // a table, or lines of text, whose fields Options.Fields names
+	Journal  = "journal"  // what journalctl -o json prints
+	Tracking = "exchange-tracking"
+)
+
+// format is one format of logs.
+type format struct {
 	name  string
-	open  func(o Options) Parser
-	share func(head []byte) float64
+	open  func(o *Options) (Parser, error)
+	share func(head []byte) float64 // of the lines in head that are understood, 0 to 1
 }
 
-var families = [...]family{
-	{"postfix", func(o Options) Parser { return postfix.New(o.Reference, o.Year, o.Location) }, postfix.Share},
+// simple makes an opener of a constructor that can't fail.
+func simple[P Parser](open func(o *Options) P) func(o *Options) (Parser, error) {
+	return func(o *Options) (Parser, error) { return open(o), nil }
 }
 
-// Open returns a parser for one stream of a format. It returns ErrUnknownFormat for a name that Formats doesn't list.
-func Open(format string, o Options) (Parser, error) {
-	for i := range families {
-		if families[i].name == format {
-			return families[i].open(o), nil
+// formats lists all formats. Where two understand equal shares of a log it is the first one's.
+var formats = [...]format{
+	{"postfix", simple(maillog.New), maillog.Share},
+	{"dovecot", simple(dovecot.New), dovecot.Share},
+	{Journal, simple(journal.New), journal.Share},
+	{"exchange-receive", simple(receive.New), receive.Share},
+	{"exchange-agent", simple(agent.New), agent.Share},
+	{Tracking, simple(tracking.New), tracking.Share},
+	{"exchange-popimap", simple(popimap.New), popimap.Share},
+	{"exchange-1035", simple(winevent.New), winevent.Share},
+	{"exchange-2003-tracking", simple(tracking2003.New), tracking2003.Share},
+	{"iis-w3c", simple(iis.NewW3C), iis.ShareW3C},
+	{"iis-ncsa", simple(iis.NewNCSA), iis.ShareNCSA},
+	{"iis-native", simple(iis.NewNative), iis.ShareNative},
+	{Table, openTable, func([]byte) float64 { return 0 }},
+}
+
+// openTable opens a parser for what Options.Fields names.
+func openTable(o *Options) (Parser, error) {
+	p, err := gfi.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Open returns a parser for one stream of a format. It returns ErrUnknownFormat for a name that Formats doesn't list,
+// and another error where the options lack what the format needs.
+func Open(name string, o Options) (Parser, error) {
+	for i := range formats {
+		if formats[i].name == name {
+			return formats[i].open(&o)
 		}
 	}
-	return nil, fmt.Errorf("open a parser for %q: %w; use one of: %s", format, ErrUnknownFormat, strings.Join(Formats(), ", "))
+	return nil, fmt.Errorf("open a parser for %q: %w; use one of: %s", name, ErrUnknownFormat, strings.Join(Formats(), ", "))
 }
 
 // Formats returns the names of all formats.
 func Formats() []string {
-	names := make([]string, len(families))
-	for i := range families {
-		names[i] = families[i].name
+	names := make([]string, len(formats))
+	for i := range formats {
+		names[i] = formats[i].name
 	}
 	return names
 }
@@ -80,9 +125,9 @@ func Formats() []string {
 // that share, from 0 to 1. It returns "" where no format understands a line: mail can make up very little of a log that
 // all programs of a host write.
 func Sniff(head []byte) (format string, share float64) {
-	for i := range families {
-		if s := families[i].share(head); s > share {
-			format, share = families[i].name, s
+	for i := range formats {
+		if s := formats[i].share(head); s > share {
+			format, share = formats[i].name, s
 		}
 	}
 	return format, share

@@ -20,7 +20,8 @@ func (p *program) eventsCommand() *cli.Command {
 		Usage:     "print what the logs say that clients did, one JSON object a line",
 		ArgsUsage: "LOG...",
 		Description: "The fields: time, kind, source, helo, sender, recipient, user, code, enhanced, session, input, line.\n" +
-			"Fields are added freely, none is renamed. --unparsed prints the lines that nobody understood instead.",
+			"null_sender, began and void (another log told the same deed, or it was mail to nobody: it does not count) are\n" +
+			"there where they say something. Fields are added freely, none is renamed. --unparsed prints the lines that nobody understood instead.",
 		Flags: append(readFlags(), &cli.BoolFlag{Name: "unparsed", Usage: "print the lines that were not understood"}),
 		Action: func(c *cli.Context) error {
 			o, err := p.readOptions(c)
@@ -33,7 +34,7 @@ func (p *program) eventsCommand() *cli.Command {
 }
 
 func (p *program) events(ctx context.Context, o readOptions, unparsed bool) error {
-	logs, err := openLogs(o, p)
+	logs, err := openLogs(ctx, o, p)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,8 @@ func (p *program) events(ctx context.Context, o readOptions, unparsed bool) erro
 	if unparsed {
 		heard = out.unparsed
 	}
-	err = pipeline.Run(ctx, logs.source(ctx, heard), pipeline.Engine{Detector: nobody{}, Since: o.since, Until: o.until}, out)
+	err = pipeline.Run(ctx, logs.source(ctx, heard), pipeline.Engine{Detector: nobody{}, Since: o.since, Until: o.until,
+		Timeline: logs.timeline(), Missing: logs.missing()}, out)
 	if err = errors.Join(err, out.w.Flush()); err != nil {
 		return err
 	}
@@ -83,7 +85,7 @@ type eventPrinter struct {
 }
 
 // Event implements pipeline.Sink.
-func (e *eventPrinter) Event(ev *harvestwatch.Event, _ *harvestwatch.Outcome) {
+func (e *eventPrinter) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 	if e.quiet || e.err != nil {
 		return
 	}
@@ -119,6 +121,9 @@ func (e *eventPrinter) Event(ev *harvestwatch.Event, _ *harvestwatch.Outcome) {
 		b = append(b, `,"began":"`...)
 		b = time.Unix(0, ev.Began).In(e.logs.opts.zone).AppendFormat(b, time.RFC3339Nano)
 		b = append(b, '"')
+	}
+	if out.Void {
+		b = append(b, `,"void":true`...)
 	}
 	e.write(append(b, '}', '\n'))
 }

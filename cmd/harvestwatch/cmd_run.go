@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -86,6 +87,9 @@ func runFlags(c *cli.Context, cfg *Config) error {
 	}
 	for _, path := range c.Args().Slice() {
 		abs, err := filepath.Abs(path) // the state must mean the same log from another directory
+		if strings.HasPrefix(path, journalScheme) {
+			abs = path
+		}
 		if err != nil {
 			return usage("name the log by its whole path: %w", err)
 		}

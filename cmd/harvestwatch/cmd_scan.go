@@ -74,7 +74,7 @@ func (p *program) scan(ctx context.Context, o scanOptions) error {
 	if err != nil {
 		return err
 	}
-	logs, err := openLogs(o.read, p)
+	logs, err := openLogs(ctx, o.read, p)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (p *program) scan(ctx context.Context, o scanOptions) error {
 	det := detector.New(set, detector.Options{Forgotten: col.Forgotten})
 	progress := p.startProgress(logs)
 	runErr := pipeline.Run(ctx, logs.source(ctx, nil), pipeline.Engine{Detector: det, Judge: judge,
-		Ceiling: p.ceiling, Since: o.read.since, Until: o.read.until}, col)
+		Ceiling: p.ceiling, Since: o.read.since, Until: o.read.until, Timeline: logs.timeline(), Missing: logs.missing()}, col)
 	progress.stop()
 	if runErr != nil && ctx.Err() == nil {
 		return runErr

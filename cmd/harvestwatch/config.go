@@ -15,7 +15,9 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/harvestwatch/harvestwatch/internal/tailer"
 	"github.com/harvestwatch/harvestwatch/parsers"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // Where things are unless the configuration or a flag says otherwise.
@@ -33,17 +35,20 @@ var exampleConfig []byte
 
 // Config is the configuration file. A zero field takes the default that default* functions and comments name.
 type Config struct {
-	Mode     string         `toml:"mode"`   // observe (default) or enforce
-	State    string         `toml:"state"`  // path of the SQLite file
-	Socket   string         `toml:"socket"` // path of the control socket
-	Zone     string         `toml:"zone"`   // IANA name of the zone of stamps that carry none; default: the machine's
-	Rules    string         `toml:"rules"`  // path of a rule file; default: the built-in rules
-	Never    []string       `toml:"never"`  // addresses and networks that are never blocked
-	Inputs   []InputConfig  `toml:"input"`
-	Firewall FirewallConfig `toml:"firewall"`
+	Mode       string           `toml:"mode"`   // observe (default) or enforce
+	State      string           `toml:"state"`  // path of the SQLite file
+	Socket     string           `toml:"socket"` // path of the control socket
+	Zone       string           `toml:"zone"`   // IANA name of the zone of stamps that carry none; default: the machine's
+	Rules      string           `toml:"rules"`  // path of a rule file; default: the built-in rules
+	Never      []string         `toml:"never"`  // addresses and networks that are never blocked
+	Site       SiteConfig       `toml:"site"`
+	Recipients RecipientsConfig `toml:"recipients"`
+	Inputs     []InputConfig    `toml:"input"`
+	Firewall   FirewallConfig   `toml:"firewall"`
 
 	never []netip.Prefix
 	zone  *time.Location
+	site  site.Site // without what differs from input to input
 }
 
 // InputConfig is one log to follow.
@@ -52,6 +57,10 @@ type InputConfig struct {
 	Format string `toml:"format"` // default: recognised from the log itself
 	Start  string `toml:"start"`  // where to begin the first time: beginning (default) or end
 	Wake   string `toml:"wake"`   // inotify (default) or poll, for file systems that do not tell
+	// Mapping is the path of the file that says what the columns of a table mean, for the format table.
+	Mapping string `toml:"mapping"`
+
+	fields *site.Fields
 }
 
 // FirewallConfig says where blocks go.
@@ -128,7 +137,7 @@ func (c *Config) complete() error {
 			errs = append(errs, mistake("firewall.ports", 0, "holds 0: name TCP ports from 1 to 65535"))
 		}
 	}
-	errs = append(errs, c.completeNever(), c.completeZone(), c.completeInputs())
+	errs = append(errs, c.completeNever(), c.completeZone(), c.completeSite(), c.Recipients.complete(), c.completeInputs())
 	return errors.Join(errs...)
 }
 
@@ -159,6 +168,11 @@ func (c *Config) completeZone() error {
 	return nil
 }
 
+func (c *Config) completeSite() (err error) {
+	c.site, err = c.Site.site()
+	return err
+}
+
 func (c *Config) completeInputs() error {
 	var errs []error
 	seen := map[string]bool{}
@@ -166,11 +180,14 @@ func (c *Config) completeInputs() error {
 		in := &c.Inputs[i]
 		setDefault(&in.Start, "beginning")
 		setDefault(&in.Wake, "inotify")
-		in.Path = filepath.Clean(in.Path)
+		journald := strings.HasPrefix(in.Path, journalScheme)
+		if !journald {
+			in.Path = filepath.Clean(in.Path)
+		}
 		switch {
 		case in.Path == ".":
 			errs = append(errs, mistake("input.path", i, "is missing: name the log to follow"))
-		case !filepath.IsAbs(in.Path):
+		case !journald && !filepath.IsAbs(in.Path):
 			errs = append(errs, mistake("input.path", i, "is %q: name the log by its whole path", in.Path))
 		case seen[in.Path]:
 			errs = append(errs, mistake("input.path", i, "is %s, which is there twice: remove one", in.Path))
@@ -181,9 +198,29 @@ func (c *Config) completeInputs() error {
 		if in.Format != "" {
 			errs = append(errs, oneOf("input.format", i, in.Format, parsers.Formats()...))
 		}
+		if journald {
+			setDefault(&in.Format, parsers.Journal)
+		} else if err := tailer.CheckPath(in.Path); err != nil {
+			errs = append(errs, mistake("input.path", i, "is %s: %w", in.Path, err))
+		}
+		errs = append(errs, in.completeMapping(i))
 		errs = append(errs, oneOf("input.start", i, in.Start, "beginning", "end"), oneOf("input.wake", i, in.Wake, "inotify", "poll"))
 	}
 	return errors.Join(errs...)
+}
+
+func (in *InputConfig) completeMapping(i int) (err error) {
+	if in.Mapping == "" {
+		if in.Format == parsers.Table {
+			return mistake("input.mapping", i, "is missing: harvestwatch discover writes one for a table")
+		}
+		return nil
+	}
+	if in.fields, err = loadMapping(in.Mapping); err != nil {
+		return mistake("input.mapping", i, "can't be used: %w", err)
+	}
+	setDefault(&in.Format, parsers.Table)
+	return nil
 }
 
 // mistakeError is a value that can't be used.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"github.com/harvestwatch/harvestwatch/firewall"
 	"github.com/harvestwatch/harvestwatch/internal/control"
 	"github.com/harvestwatch/harvestwatch/internal/pipeline"
+	"github.com/harvestwatch/harvestwatch/internal/recipients"
 	"github.com/harvestwatch/harvestwatch/parsers"
 	"github.com/harvestwatch/harvestwatch/rules"
 	"github.com/harvestwatch/harvestwatch/store"
@@ -26,24 +28,26 @@ import (
 // what is marked; beside it run one goroutine for each followed log, one for the reconciler, one for the control
 // socket, and one for the clock of the housekeeping. run starts them and waits for all of them.
 type daemon struct {
-	p       *program
-	cfg     *Config
-	log     *slog.Logger
-	set     *rules.Set
-	judge   *rules.Judge
-	never   *rules.NeverList
-	det     *detector.Detector
-	lock    *os.File     // held as long as the state is ours
-	st      *store.Store // safe for concurrent use
-	enf     firewall.Enforcer
-	rec     *firewall.Reconciler // safe for concurrent use; nil when nothing is enforced
-	want    wantList             // safe for concurrent use
-	inputs  []*liveInput
-	files   *files
-	samples map[string]parsers.Parser // by path: parsers that only look at single lines of evidence
-	live    *live
-	started time.Time
-	stats   daemonStats
+	p          *program
+	cfg        *Config
+	log        *slog.Logger
+	set        *rules.Set
+	judge      *rules.Judge
+	never      *rules.NeverList
+	det        *detector.Detector
+	lock       *os.File     // held as long as the state is ours
+	st         *store.Store // safe for concurrent use
+	enf        firewall.Enforcer
+	rec        *firewall.Reconciler // safe for concurrent use; nil when nothing is enforced
+	want       wantList             // safe for concurrent use
+	inputs     []*liveInput
+	files      *files
+	samples    map[string]parsers.Parser // by path: parsers that only look at single lines of evidence
+	live       *live
+	timeline   *pipeline.Timeline // belongs to the loop's goroutine
+	recipients *recipients.Source // nil where none is configured; safe for concurrent use
+	started    time.Time
+	stats      daemonStats
 }
 
 // daemonStats count since the daemon was started.
@@ -71,6 +75,9 @@ func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) 
 		return nil, err
 	}
 	if err := sameFiles(cfg.Inputs); err != nil {
+		return nil, err
+	}
+	if d.recipients, err = cfg.Recipients.source(cfg); err != nil {
 		return nil, err
 	}
 	never := append(named(cfg.never, "configured"), named(ownAddresses(log), "own address")...)
@@ -133,6 +140,9 @@ func (d *daemon) restore(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.restoreTimeline(ctx); err != nil {
+		return err
+	}
 	d.det = detector.New(d.set, detector.Options{Key: key})
 	if err := d.st.LoadWindows(ctx, d.det.Restore); err != nil {
 		return err
@@ -159,6 +169,27 @@ func (d *daemon) resumeJudge(ctx context.Context) error {
 	}
 	d.judge.Resume(blocks)
 	return nil
+}
+
+// timelineInput is the name under which the store keeps the timeline; no path is relative.
+const timelineInput = "timeline"
+
+// restoreTimeline makes the timeline of the inputs, and gives it back what it remembered.
+func (d *daemon) restoreTimeline(ctx context.Context) error {
+	ids := make([]uint32, len(d.cfg.Inputs))
+	for i := range ids {
+		h := fnv.New32a()
+		h.Write([]byte(d.cfg.Inputs[i].Path))
+		ids[i] = max(h.Sum32(), 1)
+	}
+	d.timeline = pipeline.NewTimeline(ids)
+	err := d.st.LoadParser(ctx, timelineInput, d.timeline.Restore)
+	if errors.Is(err, pipeline.ErrState) {
+		d.log.Error("what several logs told can't be used, it begins anew: the last minute may count twice", "error", err)
+		d.timeline = pipeline.NewTimeline(ids)
+		return d.st.Commit(ctx, &store.Batch{Now: d.p.now(), Parser: []store.State{{Input: timelineInput}}})
+	}
+	return err
 }
 
 // metaInput is the name under which the store keeps what is the daemon's own and no input's; no path is empty.
@@ -211,7 +242,7 @@ func (d *daemon) restoreInputs(ctx context.Context) error {
 
 // openParser opens the input's parser and gives it back what it remembered.
 func (d *daemon) openParser(ctx context.Context, in *liveInput) error {
-	o := parsers.Options{Reference: d.p.now(), Location: d.cfg.zone}
+	o := d.parserOptions(in)
 	p, err := parsers.Open(in.format, o)
 	if err != nil {
 		return usage("input %s: %w", in.cfg.Path, err)
@@ -227,6 +258,13 @@ func (d *daemon) openParser(ctx context.Context, in *liveInput) error {
 	}
 	in.parser = p
 	return nil
+}
+
+// parserOptions returns what the input's parser must be told.
+func (d *daemon) parserOptions(in *liveInput) parsers.Options {
+	o := d.cfg.site
+	o.Reference, o.Location, o.Fields = d.p.now(), d.cfg.zone, in.cfg.fields
+	return o
 }
 
 // run works until ctx ends or the loop fails. What it leaves behind is the truth of the last commit.
@@ -254,7 +292,11 @@ func (d *daemon) run(ctx context.Context) error {
 	start("control", func(ctx context.Context) error { return control.Serve(ctx, l, d.answer) })
 	start("housekeeping", d.housekeep)
 	d.log.Info("harvestwatch is running", "version", version, "mode", d.cfg.Mode, "inputs", len(d.inputs), "state", d.cfg.State)
-	err = pipeline.Run(ctx, d.live, pipeline.Engine{Detector: d.det, Judge: d.judge, Ceiling: d.p.ceiling}, newJournal(d))
+	if d.recipients != nil {
+		start("recipients", d.refreshRecipients)
+	}
+	err = pipeline.Run(ctx, d.live, pipeline.Engine{Detector: d.det, Judge: d.judge, Ceiling: d.p.ceiling, Timeline: d.timeline,
+		Missing: missing(d.validRecipient, d.recipients != nil)}, newRecorder(d))
 	if cause := context.Cause(ctx); ctx.Err() != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	} else if ctx.Err() != nil {

@@ -109,7 +109,7 @@ func scanDecisions(t *testing.T, paths ...string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := openLogs(readOptions{paths: paths, zone: time.UTC, now: time.Now()}, p)
+	l, err := openLogs(t.Context(), readOptions{paths: paths, zone: time.UTC, now: time.Now()}, p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -171,8 +171,9 @@ func eventOf(parser parsers.Parser, line []byte, src harvestwatch.Source) bool {
 // spool keeps what came from standard input in a file, so that evidence can be read again.
 type spool struct {
 	io.Reader
-	file *os.File
-	path string
+	file   *os.File
+	path   string
+	source io.Closer // what is copied, where it must be closed; nil else
 }
 
 func newSpool(r io.Reader) (*spool, error) {
@@ -180,10 +181,13 @@ func newSpool(r io.Reader) (*spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &spool{io.TeeReader(r, f), f, f.Name()}, nil
+	return &spool{Reader: io.TeeReader(r, f), file: f, path: f.Name()}, nil
 }
 
 func (s *spool) remove() {
+	if s.source != nil {
+		_ = s.source.Close() // it was only read
+	}
 	_ = s.file.Close()    // nothing in it is needed any more
 	_ = os.Remove(s.path) // the system clears its directory for temporary files
 }

@@ -55,7 +55,7 @@ func TestEvidenceIsTheVeryLine(t *testing.T) {
 	}
 	for _, input := range []string{plain, packed, "-"} {
 		p := &program{bytes.NewReader(text), io.Discard, io.Discard, time.Now}
-		l, err := openLogs(readOptions{paths: []string{input}, zone: time.UTC, now: time.Now()}, p)
+		l, err := openLogs(t.Context(), readOptions{paths: []string{input}, zone: time.UTC, now: time.Now()}, p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,26 +24,6 @@ func (p *problem) get() string {
 	return ""
 }
 
-// follow delivers an input's chunks to the loop. It runs in a goroutine of its own.
-func (d *daemon) follow(ctx context.Context, in *liveInput, from tailer.Cursor) error {
-	o := tailer.Options{Poll: in.cfg.Wake == "poll", FromEnd: in.cfg.Start == "end"}
-	o.Status = func(s tailer.Status) {
-		d.heard(in, s)
-		if s.State == tailer.Following && from.IsZero() {
-			d.remember(ctx, in, s.Cursor)
-		}
-	}
-	return tailer.Follow(ctx, in.cfg.Path, from, o, func(c *tailer.Chunk) error {
-		select {
-		case d.live.arrivals <- arrival{in, c}:
-			return nil
-		case <-ctx.Done():
-			c.Release()
-			return ctx.Err()
-		}
-	})
-}
-
 // heard tells the log, and whoever asks for the status, what happened to a followed log.
 func (d *daemon) heard(in *liveInput, s tailer.Status) {
 	hindered := s.State == tailer.Missing || s.State == tailer.Unreadable
@@ -64,7 +44,7 @@ func (d *daemon) heard(in *liveInput, s tailer.Status) {
 }
 
 // remember commits where following began, so that a kill before the first line does not move the beginning.
-func (d *daemon) remember(ctx context.Context, in *liveInput, c tailer.Cursor) {
+func (d *daemon) remember(ctx context.Context, in *liveInput, c mark) {
 	var err error
 	asked := d.do(ctx, func() {
 		if in.cursor.IsZero() {
@@ -87,10 +67,10 @@ func (in *liveInput) stored() store.Cursor {
 }
 
 // decodeCursor reads what stored wrote. What can't be read is no cursor: the log is read from where it is configured.
-func decodeCursor(b []byte) tailer.Cursor {
-	var c tailer.Cursor
+func decodeCursor(b []byte) mark {
+	var c mark
 	if json.Unmarshal(b, &c) != nil {
-		return tailer.Cursor{}
+		return mark{}
 	}
 	return c
 }
@@ -138,7 +118,7 @@ func (d *daemon) sample(path string) parsers.Parser {
 	}
 	for _, in := range d.inputs {
 		if in.cfg.Path == path && in.format != "" {
-			p, err := parsers.Open(in.format, parsers.Options{Reference: d.p.now(), Location: d.cfg.zone})
+			p, err := parsers.Open(in.format, d.parserOptions(in))
 			if err == nil {
 				d.samples[path] = p
 				return p

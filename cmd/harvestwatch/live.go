@@ -16,16 +16,11 @@ type liveInput struct {
 	stream  int            // its number among the daemon's inputs
 	format  string         // "" until it is known
 	parser  parsers.Parser // nil until the format is known
-	cursor  tailer.Cursor  // what the next commit remembers
+	cursor  mark           // what the next commit remembers
+	recent  recent         // the latest lines, where they stand in no file
 	counts  harvestwatch.Counts
 	last    time.Time // event time of the last event
 	problem problem   // what hinders following, "" for nothing; safe for concurrent use
-}
-
-// arrival is a chunk of a followed log on its way to the loop.
-type arrival struct {
-	input *liveInput
-	chunk *tailer.Chunk
 }
 
 // live is the daemon's source of events: what the followed logs deliver, in the order in which it arrives, a chunk a
@@ -51,27 +46,29 @@ func (l *live) Next(ctx context.Context) (*pipeline.Batch, error) {
 	}
 }
 
-// batch parses a chunk in the loop's goroutine: what a live log brings at a time is little.
+// batch parses lines in the loop's goroutine: what a live log brings at a time is little.
 func (l *live) batch(ctx context.Context, a arrival) *pipeline.Batch {
-	in, c := a.input, a.chunk
-	b := pipeline.NewBatch(c.Release)
+	in, lines := a.input, a.lines
+	b := pipeline.NewBatch(a.free)
 	b.Stream = in.stream
-	in.cursor = c.Next
-	if in.parser == nil && !l.recognise(ctx, in, c.Data) {
-		b.Counts = harvestwatch.Counts{Lines: int64(c.Lines), Unparsed: int64(c.Lines)}
+	in.cursor = a.next
+	if a.file == (tailer.FileID{}) {
+		in.recent.add(lines.Pos.Offset, lines.Data)
+	}
+	if in.parser == nil && !l.recognise(ctx, in, lines.Data) {
+		b.Counts = harvestwatch.Counts{Lines: int64(a.count), Unparsed: int64(a.count)}
 		in.counts.Add(b.Counts)
 		return b
 	}
-	number := l.d.files.number(in.cfg.Path, c.File)
-	lines := harvestwatch.Lines{Data: c.Data, Pos: harvestwatch.Pos{Input: number, Line: c.Line, Offset: c.Offset}}
+	lines.Pos.Input = l.d.files.number(in.cfg.Path, a.file)
 	in.parser.Lex(&lines)
 	l.events = l.events[:0]
 	b.Counts = in.parser.Fold(&lines, func(ev *harvestwatch.Event) {
-		ev.Ref = l.d.files.refs.Ref(number, ev.Pos.Offset)
+		ev.Ref = l.d.files.refs.Ref(ev.Pos.Input, ev.Pos.Offset)
 		l.events = append(l.events, *ev)
 	}, nil)
 	b.Events = l.events
-	b.End = harvestwatch.Pos{Input: number, Offset: c.End()}
+	b.End = harvestwatch.Pos{Input: lines.Pos.Input, Offset: lines.Pos.Offset + int64(len(lines.Data))}
 	in.counts.Add(b.Counts)
 	if n := len(b.Events); n > 0 {
 		in.last = b.Events[n-1].When()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/internal/pipeline"
+	"github.com/harvestwatch/harvestwatch/internal/recipients"
 	"github.com/harvestwatch/harvestwatch/internal/report"
 	"github.com/harvestwatch/harvestwatch/internal/tailer"
 	"github.com/harvestwatch/harvestwatch/parsers"
@@ -27,6 +28,8 @@ type logs struct {
 	errs    []error // inputs that could not be read, wholly or in part
 	refs    pipeline.Refs
 	parsed  []*pipeline.Parsed
+
+	recipients *recipients.List // nil for none
 }
 
 // logInput is one file.
@@ -61,15 +64,22 @@ const headBytes = 64 << 10
 
 // openLogs finds the inputs, recognises their formats and sorts them. An input that can't be read is remembered and
 // the others go on; it is an error only when there is none at all.
-func openLogs(o readOptions, p *program) (*logs, error) {
+func openLogs(ctx context.Context, o readOptions, p *program) (*logs, error) {
 	l := &logs{opts: o}
+	if o.recipients != "" {
+		list, err := recipients.ParseFile(o.recipients)
+		if err != nil {
+			return nil, usage("read the recipients: %w", err)
+		}
+		l.recipients = list
+	}
 	found, err := tailer.Expand(o.paths)
 	if err != nil {
 		l.errs = append(l.errs, err)
 	}
 	for _, in := range found {
 		li := &logInput{Input: in}
-		if err := l.examine(li, p); err != nil {
+		if err := l.examine(ctx, li, p); err != nil {
 			var unknown *unknownFormat
 			if errors.As(err, &unknown) {
 				l.close()
@@ -95,7 +105,7 @@ func (e *unknownFormat) Error() string {
 }
 
 // examine recognises an input's format and finds the time of its first event.
-func (l *logs) examine(in *logInput, p *program) error {
+func (l *logs) examine(ctx context.Context, in *logInput, p *program) error {
 	if err := in.spoolOnce(p); err != nil {
 		return err
 	}
@@ -103,11 +113,16 @@ func (l *logs) examine(in *logInput, p *program) error {
 	if err != nil {
 		return err
 	}
-	head := r.Head(headBytes)
-	in.format = l.opts.format
-	if in.format == "" {
-		in.format, _ = parsers.Sniff(head)
+	if export := l.exporter(in, r.Head(headBytes)); export != nil {
+		if err := errors.Join(r.Close(), in.export(ctx, export)); err != nil {
+			return err
+		}
+		if r, err = l.open(in); err != nil {
+			return err
+		}
 	}
+	head := r.Head(headBytes)
+	in.format = l.recognise(in, head)
 	if in.format != "" {
 		if in.first, err = l.firstTime(in, head); err != nil {
 			return errors.Join(&unknownFormat{err}, r.Close())
@@ -123,6 +138,21 @@ func (l *logs) examine(in *logInput, p *program) error {
 		}
 	}
 	return errors.Join(err, r.Close())
+}
+
+// recognise returns the format of an input that begins with head, "" for an unknown one.
+func (l *logs) recognise(in *logInput, head []byte) string {
+	switch {
+	case in.format != "": // said by what it was exported from
+		return in.format
+	case l.opts.format != "":
+		return l.opts.format
+	}
+	format, _ := parsers.Sniff(head)
+	if format == "" && l.opts.site.Fields != nil {
+		return parsers.Table
+	}
+	return format
 }
 
 // spoolOnce prepares what can be read only once (standard input, a pipe) for being read again.
@@ -173,11 +203,13 @@ func (l *logs) firstTime(in *logInput, head []byte) (int64, error) {
 }
 
 func (l *logs) newParser(in *logInput) (parsers.Parser, error) {
-	ref := in.ModTime
-	if ref.Year() < 2000 || ref.After(l.opts.now) { // archives and reproducible builds set times that say nothing
-		ref = l.opts.now
+	o := l.opts.site
+	o.Reference = in.ModTime
+	if o.Reference.Year() < 2000 || o.Reference.After(l.opts.now) { // archives and reproducible builds set times that say nothing
+		o.Reference = l.opts.now
 	}
-	return parsers.Open(in.format, parsers.Options{Reference: ref, Year: l.opts.year, Location: l.opts.zone})
+	o.Year, o.Location = l.opts.year, l.opts.zone
+	return parsers.Open(in.format, o)
 }
 
 // sort puts the inputs in the order of their first events and makes the streams.
@@ -224,6 +256,18 @@ func (l *logs) source(ctx context.Context, unparsed func(harvestwatch.Pos, []byt
 	}
 	return pipeline.Merge(streams...)
 }
+
+// timeline brings the streams together.
+func (l *logs) timeline() *pipeline.Timeline {
+	ids := make([]uint32, len(l.streams))
+	for i := range ids {
+		ids[i] = uint32(i) + 1
+	}
+	return pipeline.NewTimeline(ids)
+}
+
+// missing says which recipients don't exist though a server took them; nil where no list was given.
+func (l *logs) missing() func([]byte) bool { return missing(l.recipients.Has, l.recipients != nil) }
 
 // close ends the reading and removes what was spooled.
 func (l *logs) close() {

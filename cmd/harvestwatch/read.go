@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 	"github.com/harvestwatch/harvestwatch/rules"
 )
 
@@ -23,16 +24,18 @@ type readOptions struct {
 	zone         *time.Location
 	since, until int64     // nanoseconds since 1970, 0 for no bound
 	now          time.Time // one moment for the whole run
+	site         site.Site // without what differs from input to input
+	recipients   string    // path of the list of valid recipients, "" for none
 }
 
 func readFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "format", Usage: "`NAME` of the logs' format, instead of recognising it"},
 		&cli.IntFlag{Name: "year", Usage: "`YEAR` of the first line, for stamps that carry none"},
 		&cli.StringFlag{Name: "zone", Usage: "IANA `ZONE` of stamps that carry none, and of the times printed"},
 		&cli.StringFlag{Name: "since", Usage: "leave out what was before `TIME`: RFC 3339, 2026-03-02, -2h, yesterday"},
 		&cli.StringFlag{Name: "until", Usage: "leave out what was at or after `TIME`"},
-	}
+	}, siteFlags()...)
 }
 
 func (p *program) readOptions(c *cli.Context) (readOptions, error) {
@@ -40,6 +43,11 @@ func (p *program) readOptions(c *cli.Context) (readOptions, error) {
 	if len(o.paths) == 0 {
 		return o, usage("%w", errNoLogs)
 	}
+	var err error
+	if o.site, err = siteOf(c); err != nil {
+		return o, err
+	}
+	o.recipients = c.String("recipients")
 	if o.year != 0 && (o.year < 1970 || o.year > 2105) {
 		return o, usage("--year %d: it must be from 1970 to 2105", o.year)
 	}

@@ -10,12 +10,15 @@ type layout struct {
 	fields  string // what the #Fields directive said
 	foreign bool   // the #Log-type directive named another log: its rows are passed over
 	at      []int8 // place of each wanted column in a row, -1 where it has none
+	n       int    // how many columns the directive named
 }
 
 // newLayout reads the value of a #Fields directive. Names are compared without regard to case.
 func newLayout(fields string, wanted []string, foreign bool) *layout {
 	l := &layout{fields: fields, foreign: foreign, at: make([]int8, len(wanted))}
 	names := strings.Split(fields, ",")
+	for l.n = len(names); l.n > 0 && strings.TrimSpace(names[l.n-1]) == ""; l.n-- {
+	}
 	for i, want := range wanted {
 		l.at[i] = -1
 		for j, name := range names[:min(len(names), MaxColumns)] {
@@ -37,7 +40,12 @@ func (l *layout) same(o *layout) bool {
 type Cols struct {
 	row Row
 	at  []int8
+	n   int
 }
+
+// Torn reports whether the row has fewer fields than the directive named columns, as the last row of a file that was
+// being written.
+func (c *Cols) Torn() bool { return c.row.n < c.n }
 
 // Get returns a wanted column by its number in Spec.Columns; nil where the log, or this row, has no such column.
 func (c *Cols) Get(column int) []byte {

@@ -93,7 +93,7 @@ func (g *Log[T]) lex(l *harvestwatch.Lines, assumed *layout) *lexed[T] {
 	clear(out.tokens)
 	*out = lexed[T]{assumed: assumed, tokens: out.tokens[:0], scratch: out.scratch[:0]}
 	at := assumed
-	cols := Cols{at: at.at}
+	cols := Cols{at: at.at, n: at.n}
 	for off := 0; off < len(l.Data); {
 		end, next := len(l.Data), len(l.Data)
 		if i := bytes.IndexByte(l.Data[off:], '\n'); i >= 0 {
@@ -104,7 +104,7 @@ func (g *Log[T]) lex(l *harvestwatch.Lines, assumed *layout) *lexed[T] {
 		}
 		if changed := g.line(out, l.Data[off:end], off, at, &cols); changed != nil {
 			at = changed
-			cols.at = at.at
+			cols.at, cols.n = at.at, at.n
 		}
 		off = next
 		out.lines++

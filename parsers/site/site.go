@@ -25,6 +25,9 @@ type Site struct {
 	// Domains holds the domains that the site takes mail for, in lower case; one that begins with a dot stands for all
 	// domains below it. Empty means not known.
 	Domains []string
+	// Tracked says that a log of deliveries is read too (message tracking), so that a log of the dialogue tells no delivery
+	// of its own. Without, a message that was accepted is delivered to the recipients that were accepted with it.
+	Tracked bool
 	// DateOrder is the order of day and month in dates that could be either: "mdy", "dmy" or "ymd"; "" means not known.
 	DateOrder string
 	// Fields maps a table's columns or a pattern's groups to what they mean, for the formats that need it; nil for none.

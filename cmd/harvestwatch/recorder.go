@@ -11,9 +11,9 @@ import (
 	"github.com/harvestwatch/harvestwatch/store"
 )
 
-// journal is the daemon's sink: it gathers what follows from a batch and commits it in one transaction, the cursor
+// recorder is the daemon's sink: it gathers what follows from a batch and commits it in one transaction, the cursor
 // included. It belongs to the loop's goroutine.
-type journal struct {
+type recorder struct {
 	d          *daemon
 	records    []store.Record
 	deliveries map[countKey]int
@@ -32,12 +32,12 @@ type totalKey struct {
 	day  int64
 }
 
-func newJournal(d *daemon) *journal {
-	return &journal{d: d, deliveries: map[countKey]int{}, totals: map[totalKey]int64{}}
+func newRecorder(d *daemon) *recorder {
+	return &recorder{d: d, deliveries: map[countKey]int{}, totals: map[totalKey]int64{}}
 }
 
 // Event implements pipeline.Sink.
-func (j *journal) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
+func (j *recorder) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 	if out.Future {
 		j.d.stats.future++
 		return
@@ -66,7 +66,7 @@ func (j *journal) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 const fresh = 5 * time.Minute
 
 // leak tells, once in a while, that a blocked source still gets through.
-func (j *journal) leak(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
+func (j *recorder) leak(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 	if out.Grace {
 		j.grace++
 		return
@@ -79,7 +79,7 @@ func (j *journal) leak(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 }
 
 // Decision implements pipeline.Sink.
-func (j *journal) Decision(dec *harvestwatch.Decision) {
+func (j *recorder) Decision(dec *harvestwatch.Decision) {
 	r := store.Record{Decision: *dec, Evidence: j.d.evidence(&dec.Offence)}
 	if dec.Action == harvestwatch.ActBlock {
 		from := dec.Offence.Fired
@@ -96,7 +96,7 @@ func (j *journal) Decision(dec *harvestwatch.Decision) {
 }
 
 // Commit implements pipeline.Sink: one transaction, then a poke.
-func (j *journal) Commit(ctx context.Context, b *pipeline.Batch) error {
+func (j *recorder) Commit(ctx context.Context, b *pipeline.Batch) error {
 	in := j.d.inputs[b.Stream]
 	batch := &store.Batch{Now: j.d.p.now(), Decisions: j.records}
 	batch.Cursors = []store.Cursor{in.stored()}
@@ -105,6 +105,9 @@ func (j *journal) Commit(ctx context.Context, b *pipeline.Batch) error {
 			batch.Parser = append(batch.Parser, store.State{Input: in.cfg.Path, Key: clone(key), Value: clone(value)})
 		})
 	}
+	j.d.timeline.Changes(func(key, value []byte) {
+		batch.Parser = append(batch.Parser, store.State{Input: timelineInput, Key: clone(key), Value: clone(value)})
+	})
 	batch.Windows = j.d.changedWindows()
 	for key, n := range j.deliveries {
 		batch.Deliveries = append(batch.Deliveries, store.Count{Source: key.source, Day: store.Day(key.day), N: int64(n)})
@@ -159,7 +162,7 @@ func (d *daemon) evidence(o *harvestwatch.Offence) []store.Line {
 		if !ok {
 			continue
 		}
-		window, err := tailer.ReadAt(gen.path, gen.id, max(0, offset-1), windowBytes)
+		window, err := d.readAgain(gen, max(0, offset-1))
 		if err != nil {
 			d.log.Debug("evidence is gone", "log", gen.path, "offset", offset, "error", err)
 			continue
@@ -180,4 +183,19 @@ func (d *daemon) evidence(o *harvestwatch.Offence) []store.Line {
 	return list
 }
 
-var _ pipeline.Sink = (*journal)(nil)
+// readAgain reads what evidence stands in.
+func (d *daemon) readAgain(gen generation, offset int64) ([]byte, error) {
+	if gen.id != (tailer.FileID{}) {
+		return tailer.ReadAt(gen.path, gen.id, offset, windowBytes)
+	}
+	for _, in := range d.inputs {
+		if in.cfg.Path == gen.path {
+			if b := in.recent.window(offset, windowBytes); b != nil {
+				return b, nil
+			}
+		}
+	}
+	return nil, tailer.ErrGone
+}
+
+var _ pipeline.Sink = (*recorder)(nil)

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/harvestwatch/harvestwatch/internal/access"
+	"github.com/harvestwatch/harvestwatch/internal/journal"
+	"github.com/harvestwatch/harvestwatch/internal/recipients"
+	"github.com/harvestwatch/harvestwatch/parsers"
+)
+
+// exporter makes lines of an input that isn't text. What it gives is read once, into a copy.
+type exporter struct {
+	format string
+	open   func(ctx context.Context, path string) (io.ReadCloser, error)
+}
+
+// errNoMapping says what a database lacks.
+var errNoMapping = errors.New("an Access database says nothing by itself: name what its columns mean with --mapping; harvestwatch discover writes one")
+
+// exporter returns how to read an input that begins with head, or nil where it is text.
+func (l *logs) exporter(in *logInput, head []byte) *exporter {
+	switch {
+	case in.spool != nil: // no file that another program could read
+		return nil
+	case access.IsDatabase(head):
+		return &exporter{parsers.Table, l.openTable}
+	case bytes.HasPrefix(head, []byte(journalMagic)):
+		return &exporter{parsers.Journal, openJournal}
+	}
+	return nil
+}
+
+// journalMagic begins each journal file (systemd, JOURNAL_FILE_FORMAT).
+const journalMagic = "LPKSHHRH"
+
+// openJournal reads the entries of a journal file.
+func openJournal(ctx context.Context, path string) (io.ReadCloser, error) {
+	from, to := io.Pipe()
+	ctx, stop := context.WithCancel(ctx)
+	j := &exportedJournal{PipeReader: from, stop: stop, done: make(chan struct{})}
+	go func() {
+		defer close(j.done)
+		err := journal.Read(ctx, journal.Options{}, path, func(c *journal.Chunk) error {
+			_, err := to.Write(c.Data)
+			return err
+		})
+		to.CloseWithError(err) // nil is io.EOF
+	}()
+	return j, nil
+}
+
+// exportedJournal is a journal file on its way through journalctl.
+type exportedJournal struct {
+	*io.PipeReader
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// Close implements io.Closer. It waits until journalctl has ended.
+func (j *exportedJournal) Close() error {
+	j.stop()
+	err := j.PipeReader.Close()
+	<-j.done
+	return err
+}
+
+// openTable exports the mapped table of a database.
+func (l *logs) openTable(ctx context.Context, path string) (io.ReadCloser, error) {
+	fields := l.opts.site.Fields
+	if fields == nil {
+		return nil, fmt.Errorf("%s: %w", path, errNoMapping)
+	}
+	db, err := access.Open(ctx, path, access.Options{})
+	if err != nil {
+		return nil, err
+	}
+	table, err := db.Export(ctx, fields.Table)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &exportedTable{table, db}, nil
+}
+
+// exportedTable is a table on its way out of a database that goes with it.
+type exportedTable struct {
+	*access.Export
+	db *access.DB
+}
+
+// Close implements io.Closer.
+func (t *exportedTable) Close() error { return errors.Join(t.Export.Close(), t.db.Close()) }
+
+// export makes the input one that is read from a copy of the lines that e makes of it.
+func (in *logInput) export(ctx context.Context, e *exporter) error {
+	src, err := e.open(ctx, in.Path)
+	if err != nil {
+		return fmt.Errorf("export %s: %w", in.Path, err)
+	}
+	in.format = e.format
+	if in.spool, err = newSpool(src); err != nil {
+		return errors.Join(fmt.Errorf("keep a copy of %s: %w", in.Path, err), src.Close())
+	}
+	in.spool.source = src
+	return nil
+}
+
+// missing makes what says whether a recipient is missing of what says whether it is valid.
+func missing(has func([]byte) recipients.Verdict, any bool) func([]byte) bool {
+	if !any {
+		return nil
+	}
+	return func(rcpt []byte) bool { return has(rcpt) == recipients.Unknown }
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/harvestwatch/harvestwatch/internal/recipients"
+)
+
+// RecipientsConfig says where the list of valid recipients comes from. Without file and url there is none, and the
+// servers are believed.
+type RecipientsConfig struct {
+	File         string `toml:"file"`          // path of a list, one address a line
+	URL          string `toml:"url"`           // ldaps://host or ldap://host of a directory
+	StartTLS     bool   `toml:"starttls"`      // over ldap://, go on encrypted
+	CA           string `toml:"ca"`            // path of the authorities of the directory's certificate; default: the system's
+	Bind         string `toml:"bind"`          // whom to log in as
+	PasswordFile string `toml:"password_file"` // path of a file with that one's password, and nothing else
+	Plain        bool   `toml:"plain"`         // send the password without encryption
+	Base         string `toml:"base"`          // below which entry to search
+	Filter       string `toml:"filter"`        // default: whatever has a mail address
+	Delimiter    string `toml:"delimiter"`     // of address extensions, as Postfix's recipient_delimiter; default: none
+	Refresh      string `toml:"refresh"`       // how often the list is read again; default 1h
+
+	every time.Duration
+}
+
+// complete checks the values and fills in the defaults.
+func (c *RecipientsConfig) complete() error {
+	setDefault(&c.Refresh, "1h")
+	every, err := parseDuration(c.Refresh)
+	if err == nil && every < time.Minute {
+		err = errors.New("it must be a minute at least")
+	}
+	if err != nil {
+		return mistake("recipients.refresh", 0, "is %q: %w", c.Refresh, err)
+	}
+	c.every = every
+	if c.URL == "" {
+		return nil
+	}
+	password := ""
+	if c.PasswordFile != "" {
+		password = "it is read when it is needed"
+	}
+	if err := c.directory(password).Check(); err != nil {
+		return mistake("recipients.url", 0, "can't be used: %w", err)
+	}
+	return nil
+}
+
+func (c *RecipientsConfig) directory(password string) *recipients.Directory {
+	return &recipients.Directory{URL: c.URL, StartTLS: c.StartTLS, CA: c.CA, BindDN: c.Bind, Password: password, Plain: c.Plain,
+		BaseDN: c.Base, Filter: c.Filter}
+}
+
+// source returns where the list comes from, nil where none is configured.
+func (c *RecipientsConfig) source(cfg *Config) (*recipients.Source, error) {
+	if c.File == "" && c.URL == "" {
+		return nil, nil
+	}
+	s := &recipients.Source{File: c.File, Domains: cfg.site.Domains, Delimiter: c.Delimiter,
+		Cache: filepath.Join(filepath.Dir(cfg.State), "recipients.txt")}
+	if c.URL == "" {
+		return s, nil
+	}
+	password := ""
+	if c.PasswordFile != "" {
+		text, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return nil, usage("read the directory's password: %w", err)
+		}
+		password = strings.TrimRight(string(text), "\r\n")
+	}
+	s.Directory = c.directory(password)
+	if err := s.Directory.Check(); err != nil {
+		return nil, usage("recipients.url: %w", err)
+	}
+	return s, nil
+}
+
+// refreshRecipients reads the list now and then. Until there is one, and when it can't be read, the servers are
+// believed, or the last good list is.
+func (d *daemon) refreshRecipients(ctx context.Context) error {
+	timer := time.NewTimer(d.cfg.Recipients.every)
+	defer timer.Stop()
+	for {
+		if err := d.recipients.Refresh(ctx); err != nil && ctx.Err() == nil {
+			d.log.Warn("the list of recipients could not be refreshed", "error", err, "valid", d.recipients.Current().Len())
+		} else if err == nil {
+			d.log.Debug("the list of recipients was refreshed", "valid", d.recipients.Current().Len())
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+			timer.Reset(d.cfg.Recipients.every)
+		}
+	}
+}
+
+// validRecipient says what the list in force says of a recipient.
+func (d *daemon) validRecipient(rcpt []byte) recipients.Verdict {
+	return d.recipients.Current().Has(rcpt)
+}
+
+func (p *program) recipientsCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "recipients",
+		Usage:     "print the valid recipients, from the configured directory and file, or from the files named",
+		ArgsUsage: "[FILE...]",
+		Description: "Prints one address a line; --postfix prints a table for postmap, to be named in relay_recipient_maps, and\n" +
+			"--postfix-regexp the wildcards that such a table can't say. Asks the directory now, and changes nothing.",
+		Flags: append(configFlags(),
+			&cli.BoolFlag{Name: "postfix", Usage: "print a table for postmap or texthash"},
+			&cli.BoolFlag{Name: "postfix-regexp", Usage: "print a table for regexp or pcre"}),
+		Action: func(c *cli.Context) error {
+			if c.Bool("postfix") && c.Bool("postfix-regexp") {
+				return usage("--postfix and --postfix-regexp are two tables: print one after the other")
+			}
+			list, err := p.listRecipients(c)
+			if err != nil {
+				return err
+			}
+			switch {
+			case c.Bool("postfix"):
+				return recipients.WritePostfix(p.stdout, list)
+			case c.Bool("postfix-regexp"):
+				return recipients.WritePostfixRegexp(p.stdout, list)
+			}
+			return list.WriteText(p.stdout, fmt.Sprintf("%d recipients, %s", list.Len(), p.now().Format(time.RFC3339)))
+		},
+	}
+}
+
+// listRecipients reads the list that a command's arguments, or the configuration, name.
+func (p *program) listRecipients(c *cli.Context) (*recipients.List, error) {
+	if c.Args().Present() {
+		var lists []*recipients.List
+		for _, path := range c.Args().Slice() {
+			l, err := recipients.ParseFile(path)
+			if err != nil {
+				return nil, failed(err)
+			}
+			lists = append(lists, l)
+		}
+		list, err := recipients.Merge(lists...)
+		return list, failed(err)
+	}
+	cfg, err := p.config(c)
+	if err != nil {
+		return nil, err
+	}
+	src, err := cfg.Recipients.source(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if src == nil {
+		return nil, usage("no recipients are configured: name a file, or write [recipients] into %s", c.String("config"))
+	}
+	src.Cache = "" // what is asked for is what is there now
+	if err := src.Refresh(c.Context); err != nil {
+		return nil, failed(err)
+	}
+	return src.Current(), nil
+}

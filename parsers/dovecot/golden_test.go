@@ -1,0 +1,11 @@
+package dovecot
+
+import (
+	"testing"
+
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
+)
+
+func TestGolden(t *testing.T) {
+	golden.Run(t, "dovecot", func(l *golden.Log) golden.Parser { return New(&l.Site) })
+}
