@@ -58,10 +58,16 @@ type Parser interface {
 
 // Names of formats that the program asks for itself.
 const (
-	Table    = "table"    // a table, or lines of text, whose fields Options.Fields names
-	Journal  = "journal"  // what journalctl -o json prints
-	Tracking = "exchange-tracking"
+	Table   = "table"   // a table, or lines of text, whose fields Options.Fields names
+	Journal = "journal" // what journalctl -o json prints
+
+	newTracking = "exchange-tracking"
+	oldTracking = "exchange-2003-tracking"
 )
+
+// TellsDeliveries reports whether a format is a log of deliveries, so that Options.Tracked holds for the logs of the
+// dialogue that are read with it.
+func TellsDeliveries(format string) bool { return format == newTracking || format == oldTracking }
 
 // format is one format of logs.
 type format struct {
@@ -82,10 +88,10 @@ var formats = [...]format{
 	{Journal, simple(journal.New), journal.Share},
 	{"exchange-receive", simple(receive.New), receive.Share},
 	{"exchange-agent", simple(agent.New), agent.Share},
-	{Tracking, simple(tracking.New), tracking.Share},
+	{newTracking, simple(tracking.New), tracking.Share},
 	{"exchange-popimap", simple(popimap.New), popimap.Share},
 	{"exchange-1035", simple(winevent.New), winevent.Share},
-	{"exchange-2003-tracking", simple(tracking2003.New), tracking2003.Share},
+	{oldTracking, simple(tracking2003.New), tracking2003.Share},
 	{"iis-w3c", simple(iis.NewW3C), iis.ShareW3C},
 	{"iis-ncsa", simple(iis.NewNCSA), iis.ShareNCSA},
 	{"iis-native", simple(iis.NewNative), iis.ShareNative},

@@ -10,6 +10,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -263,8 +266,16 @@ func (d *daemon) openParser(ctx context.Context, in *liveInput) error {
 // parserOptions returns what the input's parser must be told.
 func (d *daemon) parserOptions(in *liveInput) parsers.Options {
 	o := d.cfg.site
-	o.Reference, o.Location, o.Fields = d.p.now(), d.cfg.zone, in.cfg.fields
+	o.Reference, o.Location, o.Fields, o.Tracked = d.p.now(), d.cfg.zone, in.cfg.fields, d.tracked()
 	return o
+}
+
+// tracked reports whether one of the inputs is a message tracking log, by its format or, before that is known, by the
+// name that Exchange gives such logs.
+func (d *daemon) tracked() bool {
+	return slices.ContainsFunc(d.cfg.Inputs, func(in InputConfig) bool {
+		return parsers.TellsDeliveries(in.Format) || strings.Contains(strings.ToUpper(filepath.Base(in.Path)), "MSGTRK")
+	})
 }
 
 // run works until ctx ends or the loop fails. What it leaves behind is the truth of the last commit.

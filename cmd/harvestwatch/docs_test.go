@@ -396,7 +396,7 @@ func TestDocsAreWhole(t *testing.T) {
 	for _, b := range blocks {
 		text := strings.Join(b.lines, "\n")
 		switch {
-		case !slices.Contains([]string{"console", "sh", "text", "toml"}, b.lang):
+		case !slices.Contains([]string{"console", "sh", "text", "toml", "powershell"}, b.lang):
 			t.Errorf("%s: nothing checks a block of %q", b.at(0), b.lang)
 		case b.lang == "toml" && strings.Contains(text, "[[rule]]"):
 			if _, err := rules.Parse(b.at(0), []byte(text)); err != nil {

@@ -19,14 +19,16 @@ type exporter struct {
 	open   func(ctx context.Context, path string) (io.ReadCloser, error)
 }
 
-// errNoMapping says what a database lacks.
-var errNoMapping = errors.New("an Access database says nothing by itself: name what its columns mean with --mapping; harvestwatch discover writes one")
+// noMapping says why a database is left out.
+const noMapping = "an Access database, left out: --mapping names what its columns mean, and harvestwatch discover writes one"
 
 // exporter returns how to read an input that begins with head, or nil where it is text.
 func (l *logs) exporter(in *logInput, head []byte) *exporter {
 	switch {
 	case in.spool != nil: // no file that another program could read
 		return nil
+	case access.IsDatabase(head) && l.opts.site.Fields == nil:
+		in.why = noMapping
 	case access.IsDatabase(head):
 		return &exporter{parsers.Table, l.openTable}
 	case bytes.HasPrefix(head, []byte(journalMagic)):
@@ -71,15 +73,11 @@ func (j *exportedJournal) Close() error {
 
 // openTable exports the mapped table of a database.
 func (l *logs) openTable(ctx context.Context, path string) (io.ReadCloser, error) {
-	fields := l.opts.site.Fields
-	if fields == nil {
-		return nil, fmt.Errorf("%s: %w", path, errNoMapping)
-	}
 	db, err := access.Open(ctx, path, access.Options{})
 	if err != nil {
 		return nil, err
 	}
-	table, err := db.Export(ctx, fields.Table)
+	table, err := db.Export(ctx, l.opts.site.Fields.Table)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

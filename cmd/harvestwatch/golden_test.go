@@ -1,82 +1,147 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/harvestwatch/harvestwatch/internal/report"
+	"github.com/harvestwatch/harvestwatch/parsers"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
-// TestGoldenLogs holds the whole way from the log to the decision against what the golden logs expect: every source
-// that is listed is blocked by the rules listed for it and by no other, and nobody else is.
+// TestGoldenLogs holds the whole way from the log to the decision against what the golden logs of all formats expect:
+// every source that is listed is blocked by the rules listed for it and by no other, and nobody else is.
 func TestGoldenLogs(t *testing.T) {
-	logs, err := filepath.Glob("../../testdata/logs/postfix/*.log")
-	if err != nil || len(logs) < 10 {
-		t.Fatalf("%d golden logs found: %v", len(logs), err)
-	}
-	for _, log := range logs {
-		t.Run(strings.TrimSuffix(filepath.Base(log), ".log"), func(t *testing.T) {
-			want, args := expectations(t, strings.TrimSuffix(log, ".log")+".expect")
-			s := scanJSON(t, append(args, log)...)
-			var got []string
-			for _, o := range s.Offenders {
-				got = append(got, o.Source+" "+o.Rule)
-				if o.Decision != "block" || len(o.Blocks) == 0 || len(o.Evidence) == 0 {
-					t.Errorf("%s %s: decision %s, %d blocks, %d lines of evidence", o.Source, o.Rule, o.Decision, len(o.Blocks), len(o.Evidence))
+	formats := 0
+	for _, format := range parsers.Formats() {
+		dir := "../../testdata/logs/" + format
+		for _, g := range golden.Load(t, dir) {
+			t.Run(format+"/"+g.Name, func(t *testing.T) {
+				s := scanJSON(t, append(flagsOf(t, &g), logOf(t, dir, g.Name))...)
+				checkHits(t, s, g.Hits)
+				if in := s.Inputs[0]; strconv.FormatInt(in.Unparsed, 10) != cmp.Or(g.Header["unparsed"], "0") || in.Format != cmp.Or(g.Header["recognised"], format) {
+					t.Errorf("%s: format %q, %d lines not understood, want %s", in.Path, in.Format, in.Unparsed, cmp.Or(g.Header["unparsed"], "0"))
 				}
-			}
-			slices.Sort(got)
-			if !slices.Equal(got, want) {
-				t.Errorf("blocked\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-			}
-			if s.DeliveriesHit.Messages != 0 {
-				t.Errorf("%d deliveries hit, of %v", s.DeliveriesHit.Messages, s.DeliveriesHit.Sources)
-			}
-			if in := s.Inputs[0]; in.Unparsed != 0 || in.Format != "postfix" {
-				t.Errorf("%s: format %q, %d lines not understood", in.Path, in.Format, in.Unparsed)
-			}
-		})
+			})
+		}
+		formats++
+	}
+	if formats < 13 {
+		t.Errorf("golden logs of %d formats only", formats)
 	}
 }
 
-// expectations reads the lines of a golden log's expectations that concern detection, and the flags its stamps need.
-func expectations(t *testing.T, path string) (want, args []string) {
+// checkHits compares who was blocked with who is to be.
+func checkHits(t *testing.T, s *report.Scan, want []string) {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
+	if len(want) == 0 {
+		t.Fatal("the expectations say nothing of who is to be blocked")
+	}
+	var got []string
+	for _, o := range s.Offenders {
+		got = append(got, o.Source+" "+o.Rule)
+		if o.Decision != "block" || len(o.Blocks) == 0 || len(o.Evidence) == 0 {
+			t.Errorf("%s %s: decision %s, %d blocks, %d lines of evidence", o.Source, o.Rule, o.Decision, len(o.Blocks), len(o.Evidence))
+		}
+	}
+	if len(got) == 0 {
+		got = []string{"none"}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("blocked\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if s.DeliveriesHit.Messages != 0 {
+		t.Errorf("%d deliveries hit, of %v", s.DeliveriesHit.Messages, s.DeliveriesHit.Sources)
+	}
+}
+
+// logOf returns the log beside the expectations of that name.
+func logOf(t *testing.T, dir, name string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, name+".*"))
+	found = slices.DeleteFunc(found, func(s string) bool { return strings.HasSuffix(s, ".expect") })
+	if err != nil || len(found) != 1 {
+		t.Fatalf("the logs of %s/%s are %v, %v", dir, name, found, err)
+	}
+	return found[0]
+}
+
+// flagsOf returns what a scan must be told of the log's site.
+func flagsOf(t *testing.T, g *golden.Log) (args []string) {
+	t.Helper()
+	if at := g.Site.Reference; !at.IsZero() {
+		// The log's first line is at most some days older than the reference, in the year before at the earliest.
+		year := at.Year()
+		if at.Month() == time.January {
+			year--
+		}
+		args = append(args, "--year", strconv.Itoa(year))
+	}
+	if g.Site.Location != nil {
+		args = append(args, "--zone", g.Site.Location.String())
+	}
+	for _, p := range g.Site.Own {
+		args = append(args, "--own", p.String())
+	}
+	for _, d := range g.Site.Domains {
+		args = append(args, "--local", d)
+	}
+	if g.Site.DateOrder != "" {
+		args = append(args, "--date-order", g.Site.DateOrder)
+	}
+	if g.Format == parsers.Table {
+		args = append(args, "--mapping", mappingOf(t, g))
+	}
+	return args
+}
+
+// mappingOf writes the mapping that the header lines map-... say.
+func mappingOf(t *testing.T, g *golden.Log) string {
+	t.Helper()
+	var text, verdicts strings.Builder
+	for key, value := range g.Header {
+		name, ok := strings.CutPrefix(key, "map-")
+		switch name = strings.ReplaceAll(name, "-", "_"); {
+		case !ok:
+		case name == "verdicts":
+			for entry := range strings.SplitSeq(value, ";") {
+				verdict, kind, _ := strings.Cut(strings.TrimSpace(entry), "=")
+				fmt.Fprintf(&verdicts, "%q = %q\n", verdict, kind)
+			}
+		default:
+			fmt.Fprintf(&text, "%s = '%s'\n", name, value)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "mapping.toml")
+	if err := os.WriteFile(path, []byte(text.String()+"[verdicts]\n"+verdicts.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	listed := false
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		line := sc.Text()
-		if ref, ok := strings.CutPrefix(line, "# reference: "); ok {
-			at, err := time.Parse(time.RFC3339, ref)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// The log's first line is at most some days older than the reference, in the year before at the earliest.
-			year := at.Year()
-			if at.Month() == time.January {
-				year--
-			}
-			args = append(args, "--year", time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).Format("2006"))
-		}
-		if rest, ok := strings.CutPrefix(line, "! "); ok {
-			listed = true
-			if rest != "none" {
-				want = append(want, rest)
-			}
+	return path
+}
+
+// TestOneTimeline: a folder of one site's logs, of several servers and formats, gives each deed once.
+func TestOneTimeline(t *testing.T) {
+	g := golden.Load(t, "../../testdata/logs/mixed")[0]
+	s := scanJSON(t, append(flagsOf(t, &g), "--zone", "UTC", "../../testdata/logs/mixed/half-hour")...)
+	checkHits(t, s, g.Hits)
+	for name, got := range map[string]int64{"connections": s.Totals.Connections, "unknown-recipients": s.Totals.UnknownRecipients,
+		"deliveries": s.Totals.Deliveries, "auth-failures": s.Totals.AuthFailures, "sources": s.Totals.Sources} {
+		if want := g.Header[name]; strconv.FormatInt(got, 10) != want {
+			t.Errorf("%s: %d, want %s", name, got, want)
 		}
 	}
-	if !listed {
-		t.Fatalf("%s says nothing of who is to be blocked", path)
+	if len(s.Inputs) != 10 || len(s.Errors) != 0 {
+		t.Errorf("%d inputs, errors %v", len(s.Inputs), s.Errors)
 	}
-	slices.Sort(want)
-	return want, args
 }
 
 // TestProviderIsSparedAndTheReasonTold: a pool with hundreds of good deliveries and a few typos is not blocked, and

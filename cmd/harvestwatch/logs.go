@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -43,6 +44,7 @@ type logInput struct {
 	read    atomic.Int64   // compressed bytes read so far
 	stream  *logStream
 	problem error
+	why     string // why it is left out, where there is more to say than that no format was recognised
 	spool   *spool // the copy of what can be read only once; nil for a plain file
 }
 
@@ -91,6 +93,9 @@ func openLogs(ctx context.Context, o readOptions, p *program) (*logs, error) {
 	}
 	if len(l.inputs) == 0 {
 		return nil, failed(errors.Join(l.problems()...))
+	}
+	for _, in := range l.inputs {
+		l.opts.site.Tracked = l.opts.site.Tracked || parsers.TellsDeliveries(in.format)
 	}
 	l.sort()
 	return l, nil
@@ -149,10 +154,26 @@ func (l *logs) recognise(in *logInput, head []byte) string {
 		return l.opts.format
 	}
 	format, _ := parsers.Sniff(head)
-	if format == "" && l.opts.site.Fields != nil {
+	if format == "" && l.fits(in, head) {
 		return parsers.Table
 	}
 	return format
+}
+
+// fits reports whether the mapping that was given reads most of what an input begins with.
+func (l *logs) fits(in *logInput, head []byte) bool {
+	if l.opts.site.Fields == nil {
+		return false
+	}
+	table := &logInput{Input: in.Input, format: parsers.Table}
+	parser, err := l.newParser(table)
+	if err != nil {
+		return false
+	}
+	lines := harvestwatch.Lines{Data: head[:bytes.LastIndexByte(head, '\n')+1]}
+	parser.Lex(&lines)
+	c := parser.Fold(&lines, func(*harvestwatch.Event) {}, nil)
+	return c.Lines > 0 && c.Understood() >= 0.5
 }
 
 // spoolOnce prepares what can be read only once (standard input, a pipe) for being read again.
@@ -358,7 +379,8 @@ func (in *logInput) report() report.Input {
 		r.Assumed = in.stream.parser.Assumed()
 	}
 	if in.format == "" && in.problem == nil {
-		r.Error, r.Unrecognised = "no format recognised, left out: name it with --format if it is one", true
+		r.Error, r.Unrecognised = cmp.Or(in.why, "no format recognised, left out: name it with --format if it is one"), true
+		r.Why = in.why
 	}
 	if in.problem != nil {
 		r.Error = in.problem.Error()

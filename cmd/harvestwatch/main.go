@@ -145,7 +145,7 @@ func (p *program) app() *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			p.scanCommand(), p.eventsCommand(), p.runCommand(), p.statusCommand(), p.listCommand(), p.whyCommand(),
+			p.scanCommand(), p.eventsCommand(), p.discoverCommand(), p.recipientsCommand(), p.runCommand(), p.statusCommand(), p.listCommand(), p.whyCommand(),
 			p.blockCommand(), p.unblockCommand(), p.rulesCommand(), p.configCommand(), p.firewallCommand(),
 			p.simulateCommand(),
 		},

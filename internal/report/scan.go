@@ -40,7 +40,8 @@ type Input struct {
 	Unparsed int64  `json:"unparsed"`
 	Error    string `json:"error,omitempty"`
 
-	Unrecognised bool `json:"-"` // left out because its format is not known
+	Unrecognised bool   `json:"-"` // left out because its format is not known
+	Why          string `json:"-"` // what more there is to say of that
 }
 
 // Period is the time between the first and the last event.

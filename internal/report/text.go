@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -47,24 +49,26 @@ const plainInputs = 24
 
 func (s *Scan) textInputs(p *printer) {
 	tw := p.table()
-	var lines, unparsed int64
 	var unknown []string
-	read := 0
+	kinds := map[string]*formatSum{}
 	for _, in := range s.Inputs {
 		if in.Unrecognised {
 			unknown = append(unknown, Quote(in.Path))
 		}
-		if in.Format == "" {
-			continue
-		}
-		read++
-		lines += in.Lines
-		unparsed += in.Unparsed
 		note := in.Assumed
 		if in.Error != "" {
 			note = in.Error
 		}
-		if len(s.Inputs) <= plainInputs || note != "" || in.Unparsed*100 > in.Lines {
+		if in.Format == "" {
+			continue
+		}
+		kind := kinds[in.Format]
+		if kind == nil {
+			kind = &formatSum{note: note}
+			kinds[in.Format] = kind
+		}
+		kind.add(in)
+		if told := note == kind.note && kind.logs > 1; len(s.Inputs) <= plainInputs || note != "" && !told || in.Unparsed*100 > in.Lines {
 			if note != "" {
 				note = "\t" + Quote(note)
 			}
@@ -73,14 +77,47 @@ func (s *Scan) textInputs(p *printer) {
 		}
 	}
 	tw.flush()
-	if read > 1 {
-		p.printf("%s, %s, %s understood\n", plural(int64(read), "log", "logs"), plural(lines, "line", "lines"), understood(lines, unparsed))
+	textFormats(p, kinds, len(s.Inputs) > plainInputs)
+	for _, in := range s.Inputs {
+		if in.Unrecognised && in.Why != "" && len(unknown) <= plainInputs {
+			p.printf("%s: %s\n", Quote(in.Path), in.Why)
+			unknown = slices.DeleteFunc(unknown, func(name string) bool { return name == Quote(in.Path) })
+		}
 	}
 	switch n := len(unknown); {
 	case n > 3:
 		p.printf("Left out, because no format was recognised (--format names it): %s and %d more\n", strings.Join(unknown[:3], ", "), n-3)
 	case n > 0:
 		p.printf("Left out, because no format was recognised (--format names it): %s\n", strings.Join(unknown, ", "))
+	}
+}
+
+// formatSum adds up the logs of one format.
+type formatSum struct {
+	logs, lines, unparsed int64
+	note                  string // of the first
+}
+
+func (f *formatSum) add(in Input) {
+	f.logs++
+	f.lines += in.Lines
+	f.unparsed += in.Unparsed
+}
+
+// textFormats prints the sum over all logs and, where they are too many to be listed, over those of each format.
+func textFormats(p *printer, kinds map[string]*formatSum, each bool) {
+	var all formatSum
+	tw := p.table()
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		f := kinds[name]
+		all.logs, all.lines, all.unparsed = all.logs+f.logs, all.lines+f.lines, all.unparsed+f.unparsed
+		if each {
+			tw.printf("%s\t%s\t%s\t%s understood\n", name, plural(f.logs, "log", "logs"), plural(f.lines, "line", "lines"), understood(f.lines, f.unparsed))
+		}
+	}
+	tw.flush()
+	if all.logs > 1 {
+		p.printf("%s, %s, %s understood\n", plural(all.logs, "log", "logs"), plural(all.lines, "line", "lines"), understood(all.lines, all.unparsed))
 	}
 }
 

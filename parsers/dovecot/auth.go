@@ -208,14 +208,15 @@ func (x *lexer) pam(b []byte) verdict {
 	return x.remote(b[i+len(" ruser="):])
 }
 
-// remote reads "USER rhost=ADDRESS" or "USER rhost=ADDRESS  user=USER". The name is the client's, both times: it is the
-// last address behind which nothing comes but the name that stands before it.
+// remote reads "USER rhost=ADDRESS" or "USER rhost=ADDRESS  user=USER". The name is the client's, both times: an address
+// counts behind which nothing comes but the name that stands before it. Where two do, nobody knows which is the server's.
 func (x *lexer) remote(b []byte) verdict {
 	sole := bytes.Count(b, []byte("rhost=")) == 1
+	said := quiet
 	for end := len(b); ; {
 		at := bytes.LastIndex(b[:end], []byte(" rhost="))
 		if at < 0 {
-			return quiet
+			return said
 		}
 		end = at
 		host, again, _ := bytes.Cut(b[at+len(" rhost="):], []byte{' '})
@@ -224,10 +225,10 @@ func (x *lexer) remote(b []byte) verdict {
 			continue
 		}
 		ip, ok := address.Parse(host)
-		if !ok {
-			return quiet // a name: whose, nobody knows
+		if !ok || said == telling && ip != x.tok.ip {
+			return quiet // a host's name, or one of two
 		}
 		x.tok.ip, x.tok.user, x.tok.op = ip, x.span(b[:at]), opAttempt
-		return telling
+		said = telling
 	}
 }

@@ -56,6 +56,7 @@ type lexed struct {
 	empty   int64
 	foreign int64 // lines of other programs
 	quiet   int64 // lines of Dovecot that say nothing about a client
+	lexer   lexer
 }
 
 // lexer reads the lines of one Lines.
@@ -65,7 +66,9 @@ type lexer struct {
 	line   syslog.Line
 	tok    *token
 	strict bool // among other programs' lines: only what a syslog daemon wrote with Dovecot's tag
-	stamp  [64]byte
+
+	stamp [64]byte    // for a stamp that is rewritten
+	label syslog.Line // of which only the stamp matters
 }
 
 // verdict says what became of a line.
@@ -93,14 +96,20 @@ func room(l *harvestwatch.Lines) *lexed {
 }
 
 func lex(data []byte, out *lexed, strict bool) {
-	*out = lexed{tokens: out.tokens[:0]}
-	x := lexer{data: data, out: out, strict: strict}
+	x := out.begin(data, strict)
 	for off := 0; off < len(data); {
 		end, next := lineEnd(data, off)
 		x.read(off, end)
 		off = next
 		out.lines++
 	}
+}
+
+// begin empties what an earlier Lex left.
+func (out *lexed) begin(data []byte, strict bool) *lexer {
+	*out = lexed{tokens: out.tokens[:0]}
+	out.lexer = lexer{data: data, out: out, strict: strict}
+	return &out.lexer
 }
 
 // lineEnd returns where the line at off ends, without its line end, and where the next begins.
@@ -121,8 +130,7 @@ func lineEnd(data []byte, off int) (end, next int) {
 // line that says something about a client or isn't understood, in their order, with the offset of the line in l.Data.
 func (p *Parser) LexAmong(l *harvestwatch.Lines, mark func(off int)) {
 	data, out := l.Data, room(l)
-	*out = lexed{tokens: out.tokens[:0]}
-	x := lexer{data: data, out: out, strict: true}
+	x := out.begin(data, true)
 	counted := 0
 	for at := 0; ; {
 		i := bytes.Index(data[at:], word)

@@ -183,11 +183,11 @@ func (x *lexer) tai(line []byte) ([]byte, bool) {
 	}
 	text := time.Unix(sec, int64(nanos)).UTC().AppendFormat(x.stamp[:0], "2006-01-02T15:04:05.000000000Z07:00")
 	text = append(text, " h a: b"...)
-	var l syslog.Line
-	if !syslog.Parse(text, &l) {
+	x.label = syslog.Line{}
+	if !syslog.Parse(text, &x.label) {
 		return nil, false
 	}
-	x.tok.stamp = l.Stamp
+	x.tok.stamp = x.label.Stamp
 	return line[26:], true
 }
 

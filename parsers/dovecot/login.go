@@ -84,7 +84,7 @@ func failed(reason []byte) uint32 {
 // broke reports whether the reason for a connection's end is that the client broke the protocol or the server's terms.
 func broke(reason []byte) bool {
 	for _, what := range [...]string{"(tried to use dis", "(tried to use unsupported", "(sent invalid base64", "(client didn't finish SASL",
-		"(disconnected during TLS handshake", "(client sent an invalid cert", "(client didn't send a cert", "(cert required",
+		"(disconnected during TLS", "(client sent an invalid cert", "(client didn't send a cert", "(cert required",
 		"Too many invalid commands", "Too many bad commands", "Input buffer full"} {
 		if holds(reason, what) {
 			return true
@@ -118,7 +118,7 @@ func (x *lexer) fields(b []byte) (reason []byte, ok bool) {
 		return nil, false
 	}
 	rest := b[rip+len("rip="):]
-	if name >= 0 && !before && !outside(rest) {
+	if name >= 0 && !before && !outside(b[name:rip], rest) {
 		return nil, false
 	}
 	at := bytes.IndexByte(rest, ',')
@@ -133,9 +133,12 @@ func (x *lexer) fields(b []byte) (reason []byte, ok bool) {
 	return reason, true
 }
 
-// outside reports whether what follows an address behind the user's name is none of the name: where the client has no
-// address the server writes none, and the name may hold one.
-func outside(rest []byte) bool {
+// outside reports whether an address behind the user's name, of which the text before and the rest are given, is none of
+// the name's own: where the client has no address the server writes none, and the name may hold one.
+func outside(before, rest []byte) bool {
+	if end := bytes.LastIndexByte(before, '>') + 1; end == 0 || end == len(before) || before[end] != ',' {
+		return false
+	}
 	depth := 0
 	for _, c := range rest {
 		switch c {

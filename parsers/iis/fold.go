@@ -61,7 +61,13 @@ func (p *Parser) apply(t *token) bool {
 		}
 		return s.layout.n != unreadable
 	case deedTick, deedCommand:
-		return p.time(t) && (t.deed == deedTick || p.command(t))
+		if !p.time(t) {
+			return false
+		}
+		if t.deed == deedCommand {
+			p.command(t)
+		}
+		return true
 	}
 	return false
 }
@@ -107,8 +113,8 @@ func (p *Parser) undated(second int64) bool {
 	return true
 }
 
-// command tells what a client did.
-func (p *Parser) command(t *token) bool {
+// command tells what a client did, and forgets what the command ends.
+func (p *Parser) command(t *token) {
 	switch {
 	case t.code == 421 || t.code/100 == 4:
 		p.tell(t, harvestwatch.ServerError)
@@ -121,6 +127,7 @@ func (p *Parser) command(t *token) bool {
 	case t.verb == verbData || t.verb == verbBdat:
 		if t.code/100 == 2 && t.flags&flagPart == 0 {
 			p.tell(t, harvestwatch.Accepted)
+			p.deliver(t)
 		} else {
 			p.refused(t)
 		}
@@ -138,7 +145,9 @@ func (p *Parser) command(t *token) bool {
 	case syntax(t.code):
 		p.tell(t, harvestwatch.ProtocolError)
 	}
-	return true
+	if over(t) {
+		p.open.Drop(t.ip)
+	}
 }
 
 // syntax reports whether a code blames the form or the order of commands (RFC 5321 section 4.2.1).
@@ -179,13 +188,14 @@ func (p *Parser) mail(t *token) {
 	c := p.client(t)
 	c.sender = append(c.sender[:0], t.path.field(p.data)...)
 	c.null = t.flags&flagNull != 0
+	c.began = p.now
 }
 
 // client returns what is remembered of a row's client, made where there is nothing.
 func (p *Parser) client(t *token) *client {
 	c, fresh := p.clients.Put(t.ip)
 	if fresh {
-		c.sender, c.tls, c.null = c.sender[:0], 0, false
+		c.sender, c.tls, c.began, c.null = c.sender[:0], 0, 0, false
 	}
 	return c
 }
@@ -216,6 +226,7 @@ func (p *Parser) recipient(t *token) {
 	case t.code/100 == 2:
 		if t.verb == verbRcpt {
 			p.tell(t, harvestwatch.RcptOK)
+			p.remember(t)
 		}
 	case t.code != 550 && t.code != 551 && t.code != 553:
 		p.refused(t)
@@ -259,6 +270,12 @@ func (v *verdict) local(p *Parser, recipient, domain []byte) bool {
 
 // tell tells an event of a row.
 func (p *Parser) tell(t *token, k harvestwatch.Kind) {
+	p.begin(t, k)
+	p.send()
+}
+
+// begin makes p.ev the event of a row.
+func (p *Parser) begin(t *token, k harvestwatch.Kind) {
 	p.ev = harvestwatch.Event{Time: p.now * int64(time.Second), Pos: p.pos, Kind: k, Addr: t.ip.Addr(), Code: t.code, Helo: t.helo.field(p.data)}
 	switch t.verb {
 	case verbMail:
@@ -272,6 +289,9 @@ func (p *Parser) tell(t *token, k harvestwatch.Kind) {
 			p.ev.Sender, p.ev.Null = p.keep(c.sender), c.null
 		}
 	}
+}
+
+func (p *Parser) send() {
 	p.counts.Events++
 	p.emit(&p.ev)
 }

@@ -57,6 +57,9 @@ func check(f *testing.F, name string) {
 		f.Add([]byte(command{start, "203.0.113.5", h, "MAIL", h, "250"}.native() + command{start, "203.0.113.5", h, "RCPT", h, "250"}.native()))
 		f.Add([]byte(command{start, "203.0.113.5", h, "MAIL", h, "250"}.ncsa() + command{start, "203.0.113.5", h, "RCPT", h, "250"}.ncsa()))
 	}
+	for _, c := range []command{{start, "203.0.113.5", "x", "RCPT", "+TO:<a@home.example>", "250"}, {start, "203.0.113.5", "x", "DATA", "-", "250"}} {
+		f.Add([]byte(usualHeader(start) + c.w3c() + c.ncsa() + c.native()))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if s := shares[name](data); s < 0 || s > 1 {
 			t.Errorf("a share of %v", s)
@@ -65,8 +68,17 @@ func check(f *testing.F, name string) {
 		l := &harvestwatch.Lines{Data: data, Pos: harvestwatch.Pos{Input: 3, Line: 1}}
 		p.Lex(l)
 		var want []string
+		var last harvestwatch.Event
+		lines := int64(0) // that gave events
 		counts := p.Fold(l, func(ev *harvestwatch.Event) {
 			want = append(want, full(ev))
+			if ev.Kind != harvestwatch.Delivered {
+				lines++
+			} else if ev.Pos != last.Pos || ev.Addr != last.Addr || ev.Time != last.Time || len(ev.Recipient) == 0 || ev.Code != 250 ||
+				string(ev.Sender) != string(last.Sender) || last.Kind != harvestwatch.Accepted && last.Kind != harvestwatch.Delivered {
+				t.Errorf("%s is told after %s", full(ev), full(&last))
+			}
+			last = *ev
 			for _, b := range [][]byte{ev.Helo, ev.Sender, ev.Recipient, ev.User} {
 				if len(b) > harvestwatch.MaxField {
 					t.Errorf("a text of %d bytes", len(b))
@@ -80,7 +92,7 @@ func check(f *testing.F, name string) {
 		if len(data) > 0 && data[len(data)-1] != '\n' {
 			n++
 		}
-		if counts.Lines != n || counts.Events+counts.Ignored+counts.Unparsed != n || int64(len(want)) != counts.Events+counts.Unparsed {
+		if counts.Lines != n || lines+counts.Ignored+counts.Unparsed != n || int64(len(want)) != counts.Events+counts.Unparsed {
 			t.Errorf("%d lines, %d told, counts %+v", n, len(want), counts)
 		}
 		q := formats[name](home())

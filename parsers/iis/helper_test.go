@@ -103,7 +103,8 @@ func (c command) native() string {
 
 var start = time.Date(2009, 7, 13, 23, 59, 0, 0, time.UTC)
 
-// session is a day's variety: harvest, mail, bounces, TLS, authentication, others' rows, over midnight.
+// session is a day's variety: harvest, mail, bounces, TLS, authentication, others' rows, over midnight. Transactions are
+// interleaved, taken back and given in chunks.
 func session() (list []command) {
 	at := start
 	say := func(ip, helo, verb, arg, code string) {
@@ -121,9 +122,16 @@ func session() (list []command) {
 		say("2001:db8::5", "v6.example", "EHLO", "+v6.example", "250")
 		say("2001:db8::5", "v6.example", "MAIL", "+From:<>", "250")
 		say("2001:db8::5", "v6.example", "RCPT", "+To:<gone@home.example>", "550")
+		say("2001:db8::5", "v6.example", "RCPT", "+To:<info@home.example>", "250")
 		say("198.51.100.3", "-", "xxxx", "+pc.example", "500")
 		say(ip, "friend", "RCPT", "+TO:<info@home.example>", "250")
+		say(ip, "friend", "RCPT", "+TO:<office@home.example>", "251")
+		if i%3 == 1 {
+			say("2001:db8::5", "v6.example", "RSET", "-", "250")
+		}
 		say(ip, "friend", "DATA", "+<1@x.example>", "250")
+		say("2001:db8::5", "v6.example", "BDAT", "+100", "250")
+		say("2001:db8::5", "v6.example", "BDAT", "+10+LAST", "250")
 		say("198.51.100.9", "OutboundConnectionResponse", "-", "550+5.1.1+<n@far.example>", "0")
 		say("198.51.100.9", "OutboundConnectionCommand", "QUIT", "-", "240")
 		say(ip, "friend", "AUTH", "-", "535")

@@ -3,9 +3,10 @@
 // W3C Extended, NCSA common and its own, which Microsoft calls the Microsoft IIS format.
 //
 // The client is only ever what the column of the client's address says. The rows hold no reply text, no connection and
-// no delivery: so an unknown user is told from a relay attempt by the domains that the site serves, a connection is a
-// HELO, and no event of kind Delivered is told. Rows of the service's own connections to others, and of other services
-// of the same server, are ignored.
+// no delivery: so an unknown user is told from a relay attempt by the domains that the site serves, and a connection is
+// a HELO. A message that was accepted is told as delivered to each recipient that was accepted with it, unless the site
+// says that its deliveries are tracked; where the rows name no recipient, no delivery is told. Rows of the service's own
+// connections to others, and of other services of the same server, are ignored.
 //
 // Lex may run on several goroutines at once; Fold, Changes, Restore and Assumed belong to one. The package does no I/O,
 // reads no clock and starts no goroutine.
@@ -39,6 +40,7 @@ const (
 // client is what is remembered of a client. Its connections can't be told apart.
 type client struct {
 	sender []byte // of its latest accepted MAIL, nil before; at most MaxField bytes
+	began  int64  // when that MAIL was, in seconds since 1970; 0 for none
 	tls    int64  // when its latest STARTTLS was accepted and no HELO came since, in seconds since 1970; 0 for none
 	null   bool   // that sender was the null reverse path
 }
@@ -51,6 +53,7 @@ type Parser struct {
 	stream  stream
 	stored  string // the stream's state as last given out by Changes
 	clients *memory.Table[address.IP, client]
+	open    *memory.Table[address.IP, transaction]
 	domain  verdict
 	zoned   zoned
 
@@ -96,7 +99,8 @@ func open(f format, s *site.Site) *Parser {
 	if s == nil {
 		s = &site.Site{}
 	}
-	p := &Parser{format: f, site: s, clients: memory.NewTable[address.IP, client](MaxClients)}
+	p := &Parser{format: f, site: s, clients: memory.NewTable[address.IP, client](MaxClients),
+		open: memory.NewTable[address.IP, transaction](MaxTransactions)}
 	if s.Location == nil {
 		p.zoned.location = time.UTC
 	} else {
@@ -123,8 +127,8 @@ func (p *Parser) Assumed() string {
 	return strings.Join(said, "; ")
 }
 
-// Pushed returns how many clients were forgotten because there were too many at once.
-func (p *Parser) Pushed() int64 { return p.clients.Pushed() }
+// Pushed returns how many clients, and how many clients' recipients, were forgotten because there were too many at once.
+func (p *Parser) Pushed() int64 { return p.clients.Pushed() + p.open.Pushed() }
 
 // ShareW3C returns which share of the whole lines in head, from 0 to 1, are understood as the SMTP service's W3C log.
 // Comment lines count where a row of the service is there, or nothing but an IIS header.

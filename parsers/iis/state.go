@@ -16,6 +16,7 @@ var ErrState = errors.New("not the state of an IIS parser of this format")
 const (
 	keyStream = 's'
 	keyClient = 'c'
+	keyOpen   = 't'
 )
 
 // Changes calls yield for each thing remembered that changed since the last call; a nil value means forgotten. The
@@ -27,9 +28,15 @@ func (p *Parser) Changes(yield func(key, value []byte)) {
 	}
 	var k, v []byte
 	p.clients.Changes(
-		func(ip address.IP) { k = clientKey(k, ip); yield(k, nil) },
+		func(ip address.IP) { k = keyOf(k, keyClient, ip); yield(k, nil) },
 		func(ip address.IP, seq uint64, c *client) {
-			k, v = clientKey(k, ip), c.append(binary.BigEndian.AppendUint64(v[:0], seq))
+			k, v = keyOf(k, keyClient, ip), c.append(binary.BigEndian.AppendUint64(v[:0], seq))
+			yield(k, v)
+		})
+	p.open.Changes(
+		func(ip address.IP) { k = keyOf(k, keyOpen, ip); yield(k, nil) },
+		func(ip address.IP, seq uint64, r *transaction) {
+			k, v = keyOf(k, keyOpen, ip), r.append(binary.BigEndian.AppendUint64(v[:0], seq))
 			yield(k, v)
 		})
 }
@@ -44,6 +51,8 @@ func (p *Parser) Restore(key, value []byte) error {
 		err = p.restoreStream(value)
 	case key[0] == keyClient && len(key) == 17:
 		err = p.restoreClient(key[1:], value)
+	case key[0] == keyOpen && len(key) == 17:
+		err = p.restoreOpen(key[1:], value)
 	}
 	if err != nil {
 		return fmt.Errorf("restore %d bytes under the key %q: %w", len(value), key, err)
@@ -51,8 +60,13 @@ func (p *Parser) Restore(key, value []byte) error {
 	return nil
 }
 
-func clientKey(b []byte, ip address.IP) []byte {
-	return ip.Append(append(b[:0], keyClient))
+func keyOf(b []byte, kind byte, ip address.IP) []byte {
+	return ip.Append(append(b[:0], kind))
+}
+
+func ipOf(key []byte) address.IP {
+	r := memory.NewReader(key)
+	return address.IP{Hi: r.U64(), Lo: r.U64()}
 }
 
 func bit(b bool, i uint) byte {
@@ -62,20 +76,62 @@ func bit(b bool, i uint) byte {
 	return 0
 }
 
+// append writes what is remembered of a client. Earlier versions didn't know when its MAIL was, and left it out.
 func (c *client) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(c.tls))
-	return memory.AppendText(append(b, bit(c.null, 0)), c.sender)
+	b = memory.AppendText(append(b, bit(c.null, 0)|bit(c.began != 0, 1)), c.sender)
+	if c.began != 0 {
+		b = binary.BigEndian.AppendUint64(b, uint64(c.began))
+	}
+	return b
 }
 
 func (p *Parser) restoreClient(key, value []byte) error {
 	r := memory.NewReader(value)
 	seq := r.U64()
-	c := client{tls: int64(r.U64()), null: r.U8() != 0, sender: r.Text()}
+	c := client{tls: int64(r.U64())}
+	flags := r.U8()
+	c.null, c.sender = flags&1 != 0, r.Text()
+	if flags&2 != 0 {
+		c.began = int64(r.U64())
+	}
+	if !r.Done() || flags > 3 || flags&2 != 0 && c.began == 0 {
+		return ErrState
+	}
+	*p.clients.Restore(ipOf(key), seq) = c
+	return nil
+}
+
+// append writes a transaction: how many recipients it has, and each.
+func (r *transaction) append(b []byte) []byte {
+	b = append(b, byte(len(r.ends)))
+	start := uint16(0)
+	for _, end := range r.ends {
+		b = memory.AppendText(b, r.texts[start:end])
+		start = end
+	}
+	return b
+}
+
+func (p *Parser) restoreOpen(key, value []byte) error {
+	r := memory.NewReader(value)
+	seq, n := r.U64(), int(r.U8())
+	if n == 0 || n > MaxRecipients {
+		return ErrState
+	}
+	var open transaction
+	for range n {
+		recipient := r.Text()
+		if len(recipient) == 0 {
+			return ErrState
+		}
+		open.texts = append(open.texts, recipient...)
+		open.ends = append(open.ends, uint16(len(open.texts)))
+	}
 	if !r.Done() {
 		return ErrState
 	}
-	k := memory.NewReader(key)
-	*p.clients.Restore(address.IP{Hi: k.U64(), Lo: k.U64()}, seq) = c
+	*p.open.Restore(ipOf(key), seq) = open
 	return nil
 }
 

@@ -15,6 +15,7 @@ const (
 	verbAuth
 	verbStartTLS
 	verbVrfy
+	verbRset
 	verbIdle   // says nothing about a client, but is SMTP's alone
 	verbShared // says nothing about a client, and other protocols have it too
 )
@@ -51,9 +52,11 @@ func verbOf(b []byte) verb {
 		return verbStartTLS
 	case "VRFY":
 		return verbVrfy
+	case "RSET":
+		return verbRset
 	case "XEXCH50", "X-LINK2STATE", "XEXPS", "ETRN", "ATRN", "TURN", "EXPN", "SAML", "SEND", "SOML":
 		return verbIdle
-	case "RSET", "NOOP", "HELP", "-":
+	case "NOOP", "HELP", "-":
 		return verbShared
 	case "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH", "PROPFIND", "PROPPATCH", "MKCOL",
 		"COPY", "MOVE", "LOCK", "UNLOCK", "SEARCH", "DEBUG", "USER", "PASS", "LIST", "RETR", "STOR", "OPEN", "CLOSE", "DROP":
@@ -81,6 +84,8 @@ func (v verb) quiet(code uint16) bool {
 	switch v {
 	case verbIdle, verbShared:
 		return code != 421
+	case verbRset: // by which other code nothing is forgotten
+		return code != 421 && code/100 != 2
 	case verbAuth, verbStartTLS, verbData, verbBdat:
 		return code >= 300 && code < 400
 	}

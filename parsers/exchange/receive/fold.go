@@ -171,7 +171,7 @@ func (p *Parser) say(s *session, r *row, c *command, text []byte) {
 	case r.class == authDone:
 		s.flags |= sessAuth
 	case kind == harvestwatch.RcptUnknown && c.verb&bodies != 0 && s.rcpts.n > 0:
-		p.unknown(s)
+		p.each(s, kind)
 		return
 	case s.flags&sessBehind != 0 && (r.class == limited || r.class == syntax || r.class == trouble):
 		return // between the front end and this server
@@ -188,12 +188,19 @@ func (p *Parser) say(s *session, r *row, c *command, text []byte) {
 	}
 	p.name(ev, s, r, c)
 	p.send(ev)
+	if kind == harvestwatch.Accepted && !p.site.Tracked {
+		p.each(s, harvestwatch.Delivered)
+	}
 }
 
-// unknown tells for each recipient of the transaction that the server doesn't have it: a front end takes all of them and
-// hands on the refusal of the server behind it in answer to the message.
-func (p *Parser) unknown(s *session) {
-	ev := p.event(s, harvestwatch.RcptUnknown)
+// each tells an event for each accepted recipient of the transaction. A front end takes all of them, and hands on the
+// refusal of the server behind it in answer to the message; where no other log tells deliveries, a message that was
+// accepted is one to each of them.
+func (p *Parser) each(s *session, kind harvestwatch.Kind) {
+	ev := p.event(s, kind)
+	if kind == harvestwatch.Delivered {
+		ev.Began = ev.Time
+	}
 	for rest := p.keep(s.rcpts.text); len(rest) > 0; {
 		ev.Recipient, rest = cutName(rest)
 		ev.Twin = twin.Recipient(s.client, ev.Recipient)

@@ -99,7 +99,7 @@ func full(ev *harvestwatch.Event) string {
 }
 
 // own is a site with addresses of its own.
-var own = &site.Site{Own: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")}}
+var own = &site.Site{Tracked: true, Own: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")}}
 
 func run(data []byte, write func(*harvestwatch.Event) string) ([]string, harvestwatch.Counts) {
 	return runWith(New(own), data, write)

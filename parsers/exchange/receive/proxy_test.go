@@ -18,7 +18,7 @@ func TestProxied(t *testing.T) {
 		"<X-EXPS EXCHANGEAUTH", ">235 <authentication response>"}
 	say = append(say, with("<XPROXYFROM SID=08D3E5F6A7B8C9CF IP=203.0.113.5 PORT=40112 DOMAIN=friend SEQNUM=1 PERMS=1077", taken)...)
 	say = append(say, with("<XPROXYFROM PORT=1 DOMAIN=other SEQNUM=1 IP=2001:db8::bad:1 SID=08D3E5F6A7B8C9D1", taken)...)
-	say = append(say, "<HACK", ">500 5.3.3 Unrecognized command", "<NOOP", ">451 4.7.0 Temporary server error. PRX2", "<QUIT", ">221 2.0.0 bye", "-Local")
+	say = append(say, "<FOO", ">500 5.3.3 Unrecognized command", "<NOOP", ">451 4.7.0 Temporary server error. PRX2", "<QUIT", ">221 2.0.0 bye", "-Local")
 	expectAs(t, show, hub.log(say...), "16 rcpt_unknown 203.0.113.5 550 5.1.1 from=s@a.example to=a@k.example helo=friend",
 		"22 rcpt_unknown 2001:db8::bad:1 550 5.1.1 from=s@a.example to=a@k.example helo=other")
 }
@@ -124,5 +124,19 @@ func TestForgedProxying(t *testing.T) {
 			lines = []string{want}
 		}
 		expect(t, hub.log(with("<XPROXYFROM "+field, taken)...), lines...)
+	}
+}
+
+// Bytes that no front end left name nobody.
+func TestReadProxy(t *testing.T) {
+	var scratch []byte
+	whole := parseProxy([]byte("SID=1 IP=203.0.113.5 DOMAIN=friend UNAME=joe"), &scratch)
+	if p := readProxy(whole); p.ip.Addr().String() != "203.0.113.5" || string(p.helo) != "friend" || string(p.user) != "joe" || p.sid == 0 {
+		t.Errorf("%+v", p)
+	}
+	for n := range 26 + len("friend") {
+		if p := readProxy(whole[:n]); !p.ip.None() {
+			t.Errorf("%d bytes: %+v", n, p)
+		}
 	}
 }

@@ -86,7 +86,7 @@ func (q *queue) push(verb verbs, text []byte, null bool) {
 		q.more++
 		return
 	}
-	if q.head >= maxPending {
+	if q.head >= maxPending || q.at > maxTexts {
 		q.list = slices.Delete(q.list, 0, q.head)
 		q.texts = slices.Delete(q.texts, 0, q.at)
 		q.head, q.at = 0, 0

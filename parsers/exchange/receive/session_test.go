@@ -3,6 +3,8 @@ package receive
 import (
 	"bytes"
 	"fmt"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,7 +116,7 @@ func TestQueueIsBounded(t *testing.T) {
 			q.pop(rcpt)
 		}
 	}
-	if len(q.list) > 2*maxPending || len(q.texts) > maxTexts+maxPending*len(text) || q.more != 0 {
+	if len(q.list) > 2*maxPending || len(q.texts) > 2*maxTexts+len(text) || q.more != 0 {
 		t.Errorf("%d commands, %d bytes, %d more", len(q.list), len(q.texts), q.more)
 	}
 	for range maxPending {
@@ -195,5 +197,31 @@ func TestCopies(t *testing.T) {
 	row := bare[strings.LastIndex(bare, "2026"):]
 	if got, counts := run([]byte(bare+row), brief); len(got) != 2 || counts.Unparsed != 0 {
 		t.Errorf("%q %+v", got, counts)
+	}
+}
+
+// Where no other log tells deliveries, a message that was accepted is one to each recipient that was accepted with it.
+func TestAcceptedIsDelivered(t *testing.T) {
+	log := front.log("<MAIL FROM:<s@a.example>", ">250 2.1.0 Sender OK", "<RCPT TO:<a@k.example>", ">250 2.1.5 Recipient OK",
+		"<RCPT TO:<b@k.example>", ">550 5.1.1 User unknown", "<RCPT TO:<c@k.example>", ">250 2.1.5 Recipient OK", "<DATA", ">354 Start mail input",
+		">250 2.6.0 <1@a.example> Queued mail for delivery", "<MAIL FROM:<s@a.example>", ">250 2.1.0 Sender OK", "<RCPT TO:<d@k.example>",
+		">250 2.1.5 Recipient OK", "<DATA", ">354 Start mail input", ">550 5.7.1 Message rejected as spam by Content Filtering.")
+	for _, tracked := range []bool{false, true} {
+		got, _ := runWith(New(&site.Site{Tracked: tracked}), log, func(ev *harvestwatch.Event) string {
+			if ev.Kind != harvestwatch.Delivered {
+				return ev.Kind.String()
+			}
+			if ev.Began != ev.Time || ev.Twin == 0 {
+				t.Errorf("%+v", ev)
+			}
+			return "delivered " + string(ev.Recipient)
+		})
+		want := []string{"rcpt_ok", "rcpt_unknown", "rcpt_ok", "accepted", "delivered a@k.example", "delivered c@k.example", "rcpt_ok", "spam_refused"}
+		if tracked {
+			want = slices.DeleteFunc(want, func(s string) bool { return strings.HasPrefix(s, "delivered") })
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("tracked %v: %q, want %q", tracked, got, want)
+		}
 	}
 }

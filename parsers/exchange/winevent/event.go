@@ -50,7 +50,7 @@ func (p *Parser) read(b []byte) (ev *harvestwatch.Event, ok bool) {
 	if err := xml.Unmarshal(b, &d); err != nil {
 		return nil, false
 	}
-	if !ours(d.System.Provider.Name) || d.System.EventID != "1035" {
+	if !exchange(d.System.Provider.Name) || d.System.EventID != "1035" {
 		return nil, true
 	}
 	data := d.EventData.Data
@@ -75,8 +75,8 @@ func (p *Parser) read(b []byte) (ev *harvestwatch.Event, ok bool) {
 	}, true
 }
 
-// ours reports whether a provider is Exchange's transport: the service of all versions, and the front end of 2013 and later.
-func ours(provider string) bool {
+// exchange reports whether a provider is Exchange's transport: the service of all versions, and the front end of 2013 and later.
+func exchange(provider string) bool {
 	return provider == "MSExchangeTransport" || provider == "MSExchangeFrontEndTransport"
 }
 
