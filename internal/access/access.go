@@ -3,7 +3,7 @@
 // through a shell, with a bounded time and a bounded output, on a copy of the database that nobody writes.
 //
 // It knows nothing of mail, writes nothing but its copy in a temporary folder, and reads no clock. The goroutines that
-// os/exec and a time limit need end with the call or the Export that they serve.
+// os/exec needs end with the call or the Export that they serve.
 package access
 
 import (

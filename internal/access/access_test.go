@@ -318,14 +318,16 @@ func TestTornDatabase(t *testing.T) {
 func TestHugeOutputIsCut(t *testing.T) {
 	d := open(t, filepath.Join(testdata, "mail.mdb"), Options{MaxOutput: 10_000})
 	e, err := d.Export(t.Context(), blocked)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil { // the limit was not yet reached with the first bytes that the program wrote
+		var text []byte
+		if text, err = io.ReadAll(e); len(text) > 11_000 {
+			t.Errorf("%d bytes", len(text))
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
 	}
-	text, err := io.ReadAll(e)
-	if !errors.Is(err, ErrTooLarge) || len(text) > 11_000 {
-		t.Errorf("%d bytes, %v", len(text), err)
-	}
-	if err := e.Close(); err != nil {
+	if !errors.Is(err, ErrTooLarge) {
 		t.Error(err)
 	}
 }
@@ -348,10 +350,10 @@ func fake(t testing.TB, tables, export string) Options {
 func TestHangingProgramIsEnded(t *testing.T) {
 	path := filepath.Join(testdata, "mail.mdb")
 	for name, script := range map[string]string{
-		"at once":         "exec sleep 1000",
-		"in a child":      "echo a; sleep 1000",
+		"at once":         "exec sleep 60",
+		"in a child":      "echo a; sleep 60; echo b",
 		"output for ever": "echo a; while :; do echo 1; done",
-		"closed output":   "echo a; exec >&-; exec sleep 1000",
+		"closed output":   "echo a; exec >&-; exec sleep 60",
 	} {
 		o := fake(t, "echo x", script)
 		o.Timeout = 300 * time.Millisecond
@@ -373,7 +375,7 @@ func TestHangingProgramIsEnded(t *testing.T) {
 		}
 		_ = d.Close()
 	}
-	o := fake(t, "exec sleep 1000", "")
+	o := fake(t, "exec sleep 60", "")
 	o.Timeout = 200 * time.Millisecond
 	if _, err := Open(t.Context(), path, o); !errors.Is(err, ErrTimeout) {
 		t.Errorf("the list of tables: %v", err)
@@ -381,7 +383,7 @@ func TestHangingProgramIsEnded(t *testing.T) {
 }
 
 func TestCallerGivesUp(t *testing.T) {
-	o := fake(t, "echo x", "echo a; exec sleep 1000")
+	o := fake(t, "echo x", "echo a; exec sleep 60")
 	d, err := Open(t.Context(), filepath.Join(testdata, "mail.mdb"), o)
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,6 @@ type output struct {
 	cmd    *exec.Cmd
 	ctx    context.Context
 	cancel context.CancelFunc
-	free   func() bool // takes back what the time limit would do
 	pipe   io.ReadCloser
 	stderr *head
 	left   int64
@@ -44,7 +43,7 @@ func (d *DB) start(ctx context.Context, limit int64, name string, args ...string
 	r.cmd.Dir = d.dir
 	r.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "MDBICONV=UTF-8"}
 	r.cmd.Stderr = r.stderr
-	r.cmd.WaitDelay = time.Second
+	r.cmd.WaitDelay = time.Second // then the pipe is closed even if a child of the program holds it open
 	if r.pipe, err = r.cmd.StdoutPipe(); err == nil {
 		err = r.cmd.Start()
 	}
@@ -52,8 +51,6 @@ func (d *DB) start(ctx context.Context, limit int64, name string, args ...string
 		r.cancel()
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	// A child of the program could hold the pipe open when the program itself was ended.
-	r.free = context.AfterFunc(r.ctx, func() { _ = r.pipe.Close() })
 	return r, nil
 }
 
@@ -88,7 +85,6 @@ func (r *output) end(err error) {
 	if timeout == nil && err == nil {
 		timeout = r.ctx.Err()
 	}
-	r.free()
 	r.cancel()
 	switch {
 	case errors.Is(err, ErrTooLarge):

@@ -68,6 +68,9 @@ func (p *Parser) Fold(l *harvestwatch.Lines, emit func(*harvestwatch.Event), unp
 		p.Lex(l)
 		out = l.Lexed.(*lexed)
 	}
+	if out.among {
+		out.countAmong(l.Data)
+	}
 	p.data, p.emit = l.Data, emit
 	p.counts = harvestwatch.Counts{Lines: out.lines, Ignored: out.quiet + out.foreign}
 	for i := range out.tokens {

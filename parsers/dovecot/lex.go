@@ -56,6 +56,7 @@ type lexed struct {
 	empty   int64
 	foreign int64 // lines of other programs
 	quiet   int64 // lines of Dovecot that say nothing about a client
+	among   bool  // the numbers above are not those of all lines yet
 	lexer   lexer
 }
 
@@ -131,13 +132,18 @@ func lineEnd(data []byte, off int) (end, next int) {
 func (p *Parser) LexAmong(l *harvestwatch.Lines, mark func(off int)) {
 	data, out := l.Data, room(l)
 	x := out.begin(data, true)
+	out.among = true
 	counted := 0
 	for at := 0; ; {
 		i := bytes.Index(data[at:], word)
 		if i < 0 {
-			break
+			return
 		}
-		off := bytes.LastIndexByte(data[:at+i], '\n') + 1
+		if at += i; at < 2 || data[at-2] != 'd' || data[at-1] != 'o' {
+			at += len(word)
+			continue
+		}
+		off := bytes.LastIndexByte(data[:at], '\n') + 1
 		out.lines += int64(bytes.Count(data[counted:off], lineFeed))
 		counted = off
 		end, next := lineEnd(data, off)
@@ -148,16 +154,19 @@ func (p *Parser) LexAmong(l *harvestwatch.Lines, mark func(off int)) {
 		}
 		at = next
 	}
-	out.lines += int64(bytes.Count(data[counted:], lineFeed))
+}
+
+// countAmong counts the lines of which LexAmong looked at some only.
+func (out *lexed) countAmong(data []byte) {
+	out.lines = int64(bytes.Count(data, lineFeed))
 	if n := len(data); n > 0 && data[n-1] != '\n' {
 		out.lines++
 	}
-	out.quiet = out.lines - int64(len(out.tokens))
-	out.foreign = 0
+	out.quiet, out.foreign, out.among = out.lines-int64(len(out.tokens)), 0, false
 }
 
 var (
-	word     = []byte("dovecot")
+	word     = []byte("vecot") // what is rare in dovecot, and fast to find
 	lineFeed = []byte{'\n'}
 )
 

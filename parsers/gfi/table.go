@@ -182,7 +182,7 @@ func (p *Parser) value(text []byte, f *span) []byte {
 
 // again makes a record the header if it is one once more: one export stands behind another, perhaps with the columns
 // in another order. Who fills the other columns of a row can't make it a header, because the fields in the columns that
-// held the time and the address must be names of the header so far, and none may be empty.
+// held the time and the address must be names of the header so far.
 func (p *Parser) again(text []byte) bool {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if bytes.Equal(text, p.header) {
@@ -191,11 +191,6 @@ func (p *Parser) again(text []byte) bool {
 	var ok bool
 	if p.spans, ok = split(text, p.delim, p.spans); !ok || len(p.spans) <= max(p.column[roleTime], p.column[roleSource]) {
 		return false
-	}
-	for i := range p.spans {
-		if p.spans[i].start == p.spans[i].end {
-			return false
-		}
 	}
 	for _, r := range []role{roleTime, roleSource} {
 		if !p.isName(plain(text, &p.spans[p.column[r]])) {
@@ -215,8 +210,11 @@ func (p *Parser) again(text []byte) bool {
 // isName reports whether a text is the name of a column of the header so far.
 func (p *Parser) isName(text []byte) bool {
 	spans, _ := split(p.header, p.delim, nil)
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return false
+	}
 	for i := range spans {
-		if strings.EqualFold(string(bytes.TrimSpace(plain(p.header, &spans[i]))), string(bytes.TrimSpace(text))) {
+		if strings.EqualFold(string(bytes.TrimSpace(plain(p.header, &spans[i]))), string(text)) {
 			return true
 		}
 	}

@@ -59,6 +59,19 @@ func TestForgedHeader(t *testing.T) {
 	}
 }
 
+// The same for a table with more columns than are mapped: a row can name all of them.
+func TestForgedHeaderInAWideTable(t *testing.T) {
+	o := &site.Site{Fields: &site.Fields{Time: "Time", Source: "IP", Kind: harvestwatch.RcptUnknown}}
+	for _, forged := range []string{
+		"1900-01-00 00:00:00,x,Time,IP,y\n", "1900-01-00 00:00:00,mail.example,time,ip,y\n", "x,IP,Time,IP,\n", ",IP,Time,z,y\n", "Time,,Time,IP,y\n", "Time,,x,IP,y\n",
+	} {
+		got := run(t, o, "Time,IP,To,From,Helo\n"+forged+"2026-03-12 09:00:00,198.51.100.7,2026-03-12 09:00:00,192.0.2.66,h\n")
+		if len(got.events) != 1 || strings.Contains(got.events[0], " 192.0.2.66 ") {
+			t.Errorf("%q: %q", forged, got.events)
+		}
+	}
+}
+
 // Whole rows and headers written into a quoted text, over several lines, stay text.
 func TestForgedRowsInTexts(t *testing.T) {
 	text := strings.ReplaceAll("x\n2026-03-12 09:00:00,192.0.2.66,a@k.example,,,,unknown\n"+head+`", "`+row+`"",`+"\n", `"`, `""`)

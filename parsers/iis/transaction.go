@@ -52,7 +52,7 @@ func (p *Parser) deliver(t *token) {
 	}
 	ev, texts, start := p.ev, p.keep(r.texts), uint16(0)
 	for _, end := range r.ends {
-		p.ev = ev // whom the last was told may have changed it
+		p.ev = ev // emit may have changed the one before
 		p.ev.Recipient = texts[start:end:end]
 		p.send()
 		start = end

@@ -125,6 +125,10 @@ func TestNoDeliveries(t *testing.T) {
 		log += "10:00:01 203.0.113.5 " + row + "\r\n"
 	}
 	expect(t, NewW3C(home()), log, "5 connect 203.0.113.5 250", "7 rcpt_ok 203.0.113.5 250", "8 accepted 203.0.113.5 250")
+	fresh := NewW3C(tracked)
+	if got := credits(fresh, from, to); got != "" || fresh.open.Len() != 0 {
+		t.Errorf("%d clients' recipients are remembered for nothing", fresh.open.Len())
+	}
 	// Configured after a restart, it holds for what was remembered before.
 	p, q, d := NewW3C(home()), NewW3C(tracked), disk{}
 	credits(p, from, to)
@@ -181,6 +185,14 @@ func TestForgottenTransactionsLeaveNothing(t *testing.T) {
 	if got := credits(p, from, to, anyone+other, taken, anyone+taken, to, taken); got != "9:b@home.example 11:a@home.example" {
 		t.Errorf("%q", got)
 	}
+	p = NewW3C(home())
+	p.clients = memory.NewTable[address.IP, client](1)
+	read(p, w3c("203.0.113.5 x "+from, anyone+"STARTTLS - 220", anyone+to, anyone+taken), func(ev *harvestwatch.Event) string {
+		if ev.Began != 0 || ev.Sender != nil {
+			t.Errorf("%s has what another client said", full(ev))
+		}
+		return ""
+	})
 }
 
 // The texts hold until the lines are given back, though the memory that they come from is used again, and whoever is

@@ -84,7 +84,7 @@ func (v verb) quiet(code uint16) bool {
 	switch v {
 	case verbIdle, verbShared:
 		return code != 421
-	case verbRset: // by which other code nothing is forgotten
+	case verbRset: // with any other code it undoes nothing
 		return code != 421 && code/100 != 2
 	case verbAuth, verbStartTLS, verbData, verbBdat:
 		return code >= 300 && code < 400

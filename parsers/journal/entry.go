@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"time"
 	"unicode/utf8"
 )
@@ -120,13 +121,13 @@ func (e *entry) write(b []byte, n int) ([]byte, bool) {
 	if pad < 1 {
 		return b[:start], false
 	}
-	b = fill(b, '-', pad)
+	b = fill(b, dashes, pad)
 	b = append(b, " - "...)
-	for _, c := range e.message {
+	b = append(b, e.message...)
+	for i, c := range b[len(b)-len(e.message):] {
 		if c < ' ' || c == 0x7f {
-			c = ' '
+			b[len(b)-len(e.message)+i] = ' '
 		}
-		b = append(b, c)
 	}
 	return b, true
 }
@@ -214,17 +215,22 @@ func (s *scanner) quoted() ([]byte, bool) {
 	if s.i == len(s.b) || s.b[s.i] != '"' {
 		return nil, false
 	}
-	for i := s.i + 1; i < len(s.b); i++ {
-		switch s.b[i] {
-		case '\\':
-			i++
-		case '"':
+	for from := s.i + 1; ; {
+		i := bytes.IndexByte(s.b[from:], '"')
+		if i < 0 {
+			return nil, false
+		}
+		i += from
+		escapes := 0
+		for s.b[i-1-escapes] == '\\' {
+			escapes++ // the opening quotation mark ends the count at the latest
+		}
+		if from = i + 1; escapes%2 == 0 {
 			text := s.b[s.i+1 : i]
-			s.i = i + 1
+			s.i = from
 			return text, true
 		}
 	}
-	return nil, false
 }
 
 // skip passes a value. Where it has no end the scanner stands at the end of the text.
@@ -302,7 +308,12 @@ func (s *scanner) bytes(to []byte) []byte {
 
 // unquote appends what a string says.
 func unquote(to, raw []byte) []byte {
-	for i := 0; i < len(raw); i++ {
+	plain := bytes.IndexByte(raw, '\\')
+	if plain < 0 {
+		return append(to, raw...)
+	}
+	to = append(to, raw[:plain]...)
+	for i := plain; i < len(raw); i++ {
 		c := raw[i]
 		if c != '\\' || i+1 == len(raw) {
 			to = append(to, c)

@@ -72,7 +72,7 @@ func translate(e *entry, buf, data []byte) []byte {
 				buf, ok = e.write(buf, len(line))
 			}
 			if !ok {
-				buf = fill(buf, '?', len(line))
+				buf = fill(buf, questions, len(line))
 			}
 		} else {
 			buf = append(buf, line...)
@@ -85,17 +85,20 @@ func translate(e *entry, buf, data []byte) []byte {
 	return buf
 }
 
-func fill(b []byte, c byte, n int) []byte {
-	for len(b)+n > cap(b) {
-		b = append(b[:cap(b)], 0)[:len(b)]
-	}
-	start := len(b)
-	b = b[:start+n]
-	for i := range b[start:] {
-		b[start+i] = c
+// fill appends n times the byte that pattern holds.
+func fill(b []byte, pattern string, n int) []byte {
+	for n > 0 {
+		k := min(n, len(pattern))
+		b = append(b, pattern[:k]...)
+		n -= k
 	}
 	return b
 }
+
+const (
+	dashes    = "----------------------------------------------------------------------------------------------------------------"
+	questions = "????????????????????????????????????????????????????????????????????????????????????????????????????????????????"
+)
 
 // Fold turns what Lex left into events, in the order of the lines. Events and unparsed lines hold until the call that
 // tells them returns, their texts until l is released.

@@ -1,5 +1,5 @@
 // Package popimap turns the protocol logs of Exchange's POP3 and IMAP4 services into events: logons that failed or
-// succeeded, sessions that began and ended.
+// succeeded.
 //
 // Lex is pure and may run on several goroutines at once; the rest belongs to one. The package does no I/O, reads no
 // clock, starts no goroutine and judges nobody.

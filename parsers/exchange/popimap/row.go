@@ -60,21 +60,18 @@ func read(o *site.Site, c *csvlog.Cols, r *row) csvlog.Verdict {
 	if session := c.Get(colSession); len(session) > 0 {
 		r.session = csvlog.Hash(session)
 	}
-	if user := c.Get(colUser); r.kind != harvestwatch.Connect && len(user) > 0 {
+	if user := c.Get(colUser); len(user) > 0 {
 		r.user = user[:min(len(user), harvestwatch.MaxField)]
 	}
 	return csvlog.Kept
 }
 
-// kindOf returns the kind of event that a row tells of, 0 for none.
+// kindOf returns the kind of event that a row tells of, 0 for none. Sessions that open and close are none: a connection
+// is one to the mail exchanger, and an office behind one address opens hundreds of mailboxes in a minute.
 func kindOf(c *csvlog.Cols) harvestwatch.Kind {
 	command := c.Get(colCommand)
 	is := func(name string) bool { return len(command) == len(name) && bytes.EqualFold(command, []byte(name)) }
 	switch {
-	case is("OpenSession"):
-		return harvestwatch.Connect
-	case is("CloseSession"):
-		return harvestwatch.Disconnect
 	case is("pass"), is("apop"), is("auth"):
 		return logon(c, 0)
 	case is("login"), is("authenticate"):
