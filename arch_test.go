@@ -56,7 +56,6 @@ var owners = map[string]string{
 	"github.com/google/go-cmp":        "",
 	"golang.org/x/sys":                "internal/tailer firewall/nft internal/nstest cmd/harvestwatch",
 	"golang.org/x/sync":               "",
-	"golang.org/x/text":               "internal/tailer",
 	"github.com/go-ldap/ldap/v3":      "internal/recipients",
 }
 

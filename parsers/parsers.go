@@ -61,6 +61,8 @@ const (
 	Table   = "table"   // a table, or lines of text, whose fields Options.Fields names
 	Journal = "journal" // what journalctl -o json prints
 
+	agentLog    = "exchange-agent"
+	receiveLog  = "exchange-receive"
 	newTracking = "exchange-tracking"
 	oldTracking = "exchange-2003-tracking"
 )
@@ -68,6 +70,12 @@ const (
 // TellsDeliveries reports whether a format is a log of deliveries, so that Options.Tracked holds for the logs of the
 // dialogue that are read with it.
 func TellsDeliveries(format string) bool { return format == newTracking || format == oldTracking }
+
+// TellsInner reports whether a log that begins with head is one of a server behind a front end, so that Options.Inner
+// holds for the front end's.
+func TellsInner(format string, head []byte) bool {
+	return format == agentLog || format == receiveLog && receive.IsInner(head)
+}
 
 // format is one format of logs.
 type format struct {
@@ -86,8 +94,8 @@ var formats = [...]format{
 	{"postfix", simple(maillog.New), maillog.Share},
 	{"dovecot", simple(dovecot.New), dovecot.Share},
 	{Journal, simple(journal.New), journal.Share},
-	{"exchange-receive", simple(receive.New), receive.Share},
-	{"exchange-agent", simple(agent.New), agent.Share},
+	{receiveLog, simple(receive.New), receive.Share},
+	{agentLog, simple(agent.New), agent.Share},
 	{newTracking, simple(tracking.New), tracking.Share},
 	{"exchange-popimap", simple(popimap.New), popimap.Share},
 	{"exchange-1035", simple(winevent.New), winevent.Share},

@@ -9,15 +9,20 @@ import (
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 const postfixLine = "Nov 22 10:00:00 mx1 postfix/smtpd[7]: connect from unknown[203.0.113.9]\n"
 
 func TestOpen(t *testing.T) {
 	for _, name := range Formats() {
-		if _, err := Open(name, Options{}); err != nil {
+		_, err := Open(name, Options{Fields: &site.Fields{Time: "when", Source: "who", Kind: harvestwatch.RcptUnknown}})
+		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := Open(Table, Options{}); err == nil || errors.Is(err, ErrUnknownFormat) {
+		t.Errorf("a table without a mapping: %v", err)
 	}
 	_, err := Open("clay tablets", Options{})
 	if !errors.Is(err, ErrUnknownFormat) || !strings.Contains(err.Error(), "postfix") {

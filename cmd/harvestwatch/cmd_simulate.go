@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,11 +17,12 @@ func (p *program) simulateCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "simulate",
 		Usage: "make up a labelled log: harvesters, floods, guessers, and the good mail among them",
-		Description: "Writes Postfix's log to standard output. Addresses come from 240.0.0.0/4 and 2001:db8::/32, names end\n" +
+		Description: "Writes a server's log to standard output. Addresses come from 240.0.0.0/4 and 2001:db8::/32, names end\n" +
 			"in .example, so that nothing in it can hurt anybody. The same seed gives the same bytes.",
 		Flags: []cli.Flag{
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` that everything is drawn from"},
 			&cli.Int64Flag{Name: "lines", Value: 100_000, Usage: "aim at `N` lines"},
+			&cli.StringFlag{Name: "format", Value: "postfix", Usage: "whose log: `NAME` is " + strings.Join(loggen.Formats(), ", ")},
 			&cli.StringFlag{Name: "duration", Value: "3d", Usage: "how much `TIME` the log covers"},
 			&cli.StringFlag{Name: "mix", Value: "classic", Usage: "who attacks: classic, mixed or botnets"},
 			&cli.BoolFlag{Name: "bsd", Usage: "stamps without year and zone, as syslog wrote them for decades"},
@@ -40,7 +42,7 @@ func (p *program) simulate(c *cli.Context) error {
 	if !ok {
 		return usage("--mix %s: it must be classic, mixed or botnets", c.String("mix"))
 	}
-	cfg := loggen.Config{Seed: c.Uint64("seed"), Lines: c.Int64("lines"), Duration: d, Mix: mix,
+	cfg := loggen.Config{Format: c.String("format"), Seed: c.Uint64("seed"), Lines: c.Int64("lines"), Duration: d, Mix: mix,
 		Start: time.Date(2026, time.March, 2, 0, 0, 0, 0, time.UTC)}
 	if c.Bool("bsd") {
 		cfg.Stamp = loggen.StampBSD

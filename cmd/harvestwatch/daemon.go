@@ -266,15 +266,18 @@ func (d *daemon) openParser(ctx context.Context, in *liveInput) error {
 // parserOptions returns what the input's parser must be told.
 func (d *daemon) parserOptions(in *liveInput) parsers.Options {
 	o := d.cfg.site
-	o.Reference, o.Location, o.Fields, o.Tracked = d.p.now(), d.cfg.zone, in.cfg.fields, d.tracked()
+	o.Reference, o.Location, o.Fields = d.p.now(), d.cfg.zone, in.cfg.fields
+	o.Tracked = d.reads(parsers.TellsDeliveries, "MSGTRK", "MESSAGETRACKING")
+	o.Inner = d.reads(func(format string) bool { return parsers.TellsInner(format, nil) }, "AGENTLOG", "/HUB/")
 	return o
 }
 
-// tracked reports whether one of the inputs is a message tracking log, by its format or, before that is known, by the
-// name that Exchange gives such logs.
-func (d *daemon) tracked() bool {
+// reads reports whether one of the inputs is a log of a kind, by its format or, before that is known, by a word of the
+// path that Exchange gives such logs.
+func (d *daemon) reads(is func(format string) bool, words ...string) bool {
 	return slices.ContainsFunc(d.cfg.Inputs, func(in InputConfig) bool {
-		return parsers.TellsDeliveries(in.Format) || strings.Contains(strings.ToUpper(filepath.Base(in.Path)), "MSGTRK")
+		path := strings.ToUpper(filepath.ToSlash(in.Path))
+		return is(in.Format) || slices.ContainsFunc(words, func(w string) bool { return strings.Contains(path, w) })
 	})
 }
 

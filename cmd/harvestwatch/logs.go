@@ -94,9 +94,6 @@ func openLogs(ctx context.Context, o readOptions, p *program) (*logs, error) {
 	if len(l.inputs) == 0 {
 		return nil, failed(errors.Join(l.problems()...))
 	}
-	for _, in := range l.inputs {
-		l.opts.site.Tracked = l.opts.site.Tracked || parsers.TellsDeliveries(in.format)
-	}
 	l.sort()
 	return l, nil
 }
@@ -128,6 +125,8 @@ func (l *logs) examine(ctx context.Context, in *logInput, p *program) error {
 	}
 	head := r.Head(headBytes)
 	in.format = l.recognise(in, head)
+	l.opts.site.Tracked = l.opts.site.Tracked || parsers.TellsDeliveries(in.format)
+	l.opts.site.Inner = l.opts.site.Inner || parsers.TellsInner(in.format, head)
 	if in.format != "" {
 		if in.first, err = l.firstTime(in, head); err != nil {
 			return errors.Join(&unknownFormat{err}, r.Close())

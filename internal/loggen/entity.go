@@ -104,6 +104,7 @@ type tally struct {
 // world is all that takes part, and the clock.
 type world struct {
 	cfg       Config
+	format    *format
 	specs     [classes]spec
 	only      [classes]bool
 	begin     int64
@@ -122,27 +123,34 @@ func (w *world) seedOf(c class, index uint32, what uint64) uint64 {
 	return mix64(mix64(w.cfg.Seed^what*0x9e3779b97f4a7c15) + uint64(c)<<40 + uint64(index))
 }
 
-func newWorld(cfg Config) *world {
-	w := &world{cfg: cfg, specs: specs(), begin: cfg.Start.UnixNano(), end: cfg.Start.Add(cfg.Duration).UnixNano()}
+func newWorld(cfg Config, f *format) *world {
+	w := &world{cfg: cfg, format: f, specs: specs(), begin: cfg.Start.UnixNano(), end: cfg.Start.Add(cfg.Duration).UnixNano()}
 	for _, name := range cfg.Only {
 		c, _ := classOf(name)
 		w.only[c] = true
 	}
 	days := cfg.Duration.Hours() / 24
 	w.good = float64(cfg.GoodPerDay) / 1_700
-	const goodLines = 1_700 * 9.5 // lines a day of the good traffic, about
-	if most := float64(cfg.Lines) / 6; cfg.Lines > 0 && w.good*goodLines*days > most {
-		w.good = most / (goodLines * days)
+	if most := float64(cfg.Lines) / 6; cfg.Lines > 0 && w.good*f.goodLines*days > most {
+		w.good = most / (f.goodLines * days)
 	}
 	w.addGood()
-	const linesPerJunk = 2.2
+	const linesPerJunk = 2.2 // of Postfix, so that the same junk is the same entities in every format
 	junk := float64(cfg.JunkPerDay) * days * linesPerJunk
 	if cfg.Lines > 0 {
-		junk = max(0, float64(cfg.Lines)-w.good*goodLines*days-w.monitorLines()) * 1.025 // what the end cuts off
+		good := w.good*f.goodLines*days + f.issues*max(0, 1-w.good) + w.monitorLines()
+		junk = max(0, float64(cfg.Lines)-good)
+		if f.volume == nil {
+			junk *= 1.025 // what the end cuts off
+		}
 	}
-	for c, share := range cfg.Mix.shares() {
-		for i, left := uint32(0), junk*share/cfg.Mix.total(); left > 0 && i < 1<<22; i++ {
+	shares := f.shares(cfg.Mix)
+	for c, share := range shares {
+		for i, left := uint32(0), junk*share/total(shares); left > 0 && i < 1<<22; i++ {
 			lines := w.add(class(c), i)
+			if cfg.Lines > 0 {
+				lines = f.rows(&w.entities[len(w.entities)-1], lines)
+			}
 			if lines > 2*left { // the last one would be far too much
 				w.entities = w.entities[:len(w.entities)-1]
 			}

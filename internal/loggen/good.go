@@ -19,12 +19,19 @@ func (w *world) atPeak(perDay float64) float64 { return 24 * hour * .56 / max(pe
 func (w *world) monitorGap() float64 {
 	gap := 30 * second
 	if w.cfg.Lines > 0 {
-		gap = max(gap, float64(w.end-w.begin)*2/(float64(w.cfg.Lines)/50))
+		gap = max(gap, float64(w.end-w.begin)*w.format.monitor[1]/(float64(w.cfg.Lines)/50))
 	}
 	return gap
 }
 
-func (w *world) monitorLines() float64 { return float64(w.end-w.begin) / w.monitorGap() * 2 }
+// monitorLines is how many lines to expect of the monitor, who has been added already.
+func (w *world) monitorLines() float64 {
+	rows := w.format.monitor[0]
+	if w.entities[len(w.entities)-1].style&1 == 0 {
+		rows = w.format.monitor[1]
+	}
+	return float64(w.end-w.begin) / w.monitorGap() * rows
+}
 
 func (w *world) addGood() {
 	n := [classes]int{partner: partners, provider: pools, newsletter: newsletters, typist: typists, office: offices, monitor: 1}

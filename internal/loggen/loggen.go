@@ -8,7 +8,8 @@
 // outside a call.
 //
 // The model is in entity.go, hostile.go and good.go: entities that wake up and give sessions, which are neutral to the
-// format. A renderer (postfix.go) writes the lines of a session's steps. Another log format is another renderer.
+// format. A renderer (postfix.go, exchange.go, iis.go) writes the lines of a session's steps. Another log format is
+// another renderer, and an entry in format.go.
 package loggen
 
 import (
@@ -38,8 +39,9 @@ type Config struct {
 	JunkPerDay int64         // hostile recipients and connections a day where Lines is 0; by default 100,000
 	GoodPerDay int64         // good messages a day; by default 1,700, and fewer where they would be over a sixth of Lines
 	Mix        Mix           // who the hostile clients are; by default Classic
-	Stamp      Stamp         // the form of the stamps
-	Host       string        // the server's name in each line, by default mx1; no white space
+	Format     string        // the log's format, one of Formats; by default "postfix"
+	Stamp      Stamp         // the form of the stamps; other formats than Postfix have one form only, and take the zero value
+	Host       string        // the server's name in each line, by default mx1; no white space, and no comma, quotation mark or backslash
 	Only       []string      // if set, only entities of these classes (as in Source.Class) take part, with the streams they have anyway
 }
 
@@ -92,16 +94,24 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Host == "" {
 		c.Host = "mx1"
 	}
+	if c.Format == "" {
+		c.Format = formatPostfix
+	}
+	f, ok := formatOf(c.Format)
 	switch {
+	case !ok:
+		return c, fmt.Errorf("%w: there is no format %q; the formats are %s", ErrConfig, c.Format, strings.Join(Formats(), ", "))
+	case c.Stamp != StampRFC3339 && c.Format != formatPostfix:
+		return c, fmt.Errorf("%w: the stamps of %s have one form; leave Stamp at its default", ErrConfig, c.Format)
 	case c.Duration < time.Minute || c.Duration > 10*365*24*time.Hour:
 		return c, fmt.Errorf("%w: the duration is %v; take one from a minute to ten years", ErrConfig, c.Duration)
 	case c.Lines < 0 || c.JunkPerDay < 0 || c.GoodPerDay < 0:
 		return c, fmt.Errorf("%w: a number of lines or messages is negative; take 0 for the default", ErrConfig)
 	case c.Start.Year() < 1971 || c.Start.Year() > 2200:
 		return c, fmt.Errorf("%w: the start lies in the year %d; take one from 1971 to 2200", ErrConfig, c.Start.Year())
-	case strings.ContainsAny(c.Host, " \t\r\n") || len(c.Host) > 255:
-		return c, fmt.Errorf("%w: %q is no host name; take one without white space", ErrConfig, c.Host)
-	case c.Mix.total() <= 0:
+	case strings.ContainsAny(c.Host, " \t\r\n,\"\\") || len(c.Host) > 255:
+		return c, fmt.Errorf("%w: %q is no host name; take one without white space, commas, quotation marks and backslashes", ErrConfig, c.Host)
+	case total(f.shares(c.Mix)) <= 0:
 		return c, fmt.Errorf("%w: the mix has no positive share; leave it empty for the classic one", ErrConfig)
 	}
 	for _, name := range c.Only {
@@ -117,9 +127,9 @@ func (m Mix) shares() [classes]float64 {
 		flooder: m.Flood, backscatter: m.Backscatter}
 }
 
-func (m Mix) total() float64 {
+func total(shares [classes]float64) float64 {
 	t := 0.0
-	for _, s := range m.shares() {
+	for _, s := range shares {
 		if s < 0 {
 			return -1
 		}
@@ -128,23 +138,23 @@ func (m Mix) total() float64 {
 	return t
 }
 
-// Generate writes a Postfix log of the traffic that cfg asks for to w, in the order of time, and returns the truth
-// about it. Memory is that of the sources and of the sessions that are open at one moment, whatever the number of
-// lines. It returns an error that wraps ErrConfig for a configuration it can't follow, and w's error, wrapped, with the
-// truth about what had been made until then.
+// Generate writes a log of the traffic that cfg asks for to w, in the order of time, and returns the truth about it.
+// Memory is that of the sources and of the sessions that are open at one moment, whatever the number of lines. It
+// returns an error that wraps ErrConfig for a configuration it can't follow, and w's error, wrapped, with the truth
+// about what had been made until then.
 func Generate(w io.Writer, cfg Config) (Truth, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return Truth{}, err
 	}
-	out := bufio.NewWriterSize(w, 1<<18)
-	world := newWorld(cfg)
-	r := newPostfix(world, out)
-	world.run(r)
+	f, _ := formatOf(cfg.Format)
+	out := &sink{out: bufio.NewWriterSize(w, 1<<18)}
+	world := newWorld(cfg, f)
+	world.run(f.open(world, out))
 	t := world.truth()
-	t.Lines, t.Bytes = r.lines, r.bytes
-	if err := out.Flush(); err != nil {
-		return t, fmt.Errorf("write generated log after %d lines: %w", r.lines, err)
+	t.Lines, t.Bytes = out.lines, out.bytes
+	if err := out.out.Flush(); err != nil {
+		return t, fmt.Errorf("write generated log after %d lines: %w", out.lines, err)
 	}
 	return t, nil
 }

@@ -249,6 +249,10 @@ func TestBadConfigurations(t *testing.T) {
 		"host break":   {Host: "mx1\n"},
 		"early":        {Start: time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC)},
 		"class":        {Only: []string{"fast", "good"}},
+		"format":       {Format: "exchange"},
+		"stamp":        {Format: "exchange-receive", Stamp: StampBSD},
+		"host in CSV":  {Host: `mx1,"a`, Format: "exchange-frontend"},
+		"silent mix":   {Format: "iis-w3c", Mix: Mix{Flood: 1}},
 	} {
 		truth, err := Generate(io.Discard, cfg)
 		if !errors.Is(err, ErrConfig) || truth.Lines != 0 {
@@ -258,29 +262,38 @@ func TestBadConfigurations(t *testing.T) {
 }
 
 func FuzzGenerate(f *testing.F) {
-	f.Add(uint64(1), int64(3_000), uint16(600), false)
-	f.Add(uint64(2), int64(1), uint16(1), true)
-	f.Fuzz(func(t *testing.T, seed uint64, lines int64, minutes uint16, bsd bool) {
-		cfg := Config{Seed: seed, Lines: max(1, lines%5_000), Duration: time.Duration(minutes%5_000+1) * time.Minute}
-		if bsd {
+	f.Add(uint64(1), int64(3_000), uint16(600), false, uint8(0))
+	f.Add(uint64(2), int64(1), uint16(1), true, uint8(0))
+	for k := range uint8(4) {
+		f.Add(uint64(3), int64(4_000), uint16(2_000), false, k)
+	}
+	begins := []string{"]: connect from ", ",+,,\r\n", ",+,,\r\n", " EHLO - +"}
+	f.Fuzz(func(t *testing.T, seed uint64, lines int64, minutes uint16, bsd bool, format uint8) {
+		k := int(format) % len(begins)
+		cfg := Config{Seed: seed, Lines: max(1, lines%5_000), Duration: time.Duration(minutes%5_000+1) * time.Minute, Format: Formats()[k]}
+		if bsd && k == 0 {
 			cfg.Stamp = StampBSD
 		}
 		log, truth := generate(t, cfg)
-		if count(log, "\n") != truth.Lines || count(log, "]: connect from ") != truth.Total.Connects {
-			t.Errorf("%d lines and %d connects in the text, %d and %d in the truth", count(log, "\n"), count(log, "]: connect from "),
+		if count(log, "\n") != truth.Lines || count(log, begins[k]) != truth.Total.Connects {
+			t.Errorf("%s: %d lines and %d connects in the text, %d and %d in the truth", cfg.Format, count(log, "\n"), count(log, begins[k]),
 				truth.Lines, truth.Total.Connects)
 		}
 	})
 }
 
 func BenchmarkGenerate(b *testing.B) {
-	for b.Loop() {
-		truth, err := Generate(io.Discard, Config{Seed: 1, Lines: 1_000_000})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.SetBytes(truth.Bytes)
-		b.ReportMetric(float64(truth.Bytes)/float64(truth.Lines), "B/line")
-		b.ReportMetric(float64(truth.Lines), "lines")
+	for _, format := range Formats() {
+		b.Run(format, func(b *testing.B) {
+			for b.Loop() {
+				truth, err := Generate(io.Discard, Config{Seed: 1, Lines: 1_000_000, Format: format})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(truth.Bytes)
+				b.ReportMetric(float64(truth.Bytes)/float64(truth.Lines), "B/line")
+				b.ReportMetric(float64(truth.Lines), "lines")
+			}
+		})
 	}
 }

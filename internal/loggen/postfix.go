@@ -1,7 +1,6 @@
 package loggen
 
 import (
-	"bufio"
 	"math/rand/v2"
 	"strconv"
 )
@@ -50,12 +49,8 @@ type delivery struct {
 
 // postfix renders sessions as Postfix 3.7 logs them with its defaults and TLS log level 1.
 type postfix struct {
-	w     *world
-	out   *bufio.Writer
-	line  []byte
-	lines int64
-	bytes int64
-
+	*sink
+	w          *world
 	stamp      stamper
 	pids       pids
 	rng        *rand.Rand // for what Postfix makes up by itself: queue ids, process ids
@@ -66,8 +61,8 @@ type postfix struct {
 	anvil      anvil
 }
 
-func newPostfix(w *world, out *bufio.Writer) *postfix {
-	p := &postfix{w: w, out: out, rng: rand.New(rand.NewPCG(w.cfg.Seed, 0x706f7374))}
+func newPostfix(w *world, out *sink) renderer {
+	p := &postfix{w: w, sink: out, rng: rand.New(rand.NewPCG(w.cfg.Seed, 0x706f7374))}
 	p.stamp = stamper{form: w.cfg.Stamp, loc: w.cfg.Start.Location()}
 	p.pids.rng = p.rng
 	p.pids.last = 900 + p.rng.Int32N(3_000)
@@ -79,21 +74,13 @@ func newPostfix(w *world, out *bufio.Writer) *postfix {
 	return p
 }
 
-// head begins a line of a daemon; end ends it.
+// head begins a line of a daemon; the sink's end ends it.
 func (p *postfix) head(at int64, d daemon, pid int32) []byte {
 	b := p.stamp.appendTo(p.line[:0], at)
 	b = append(append(append(b, ' '), p.w.cfg.Host...), " postfix/"...)
 	b = append(append(b, daemonNames[d]...), '[')
 	b = strconv.AppendInt(b, int64(pid), 10)
 	return append(b, "]: "...)
-}
-
-func (p *postfix) end(b []byte) {
-	b = append(b, '\n')
-	p.line = b
-	p.lines++
-	p.bytes += int64(len(b))
-	_, _ = p.out.Write(b) // a bufio.Writer keeps its first error, and Generate asks for it at the end
 }
 
 func (p *postfix) of(s *session) *smtpd {
@@ -103,7 +90,7 @@ func (p *postfix) of(s *session) *smtpd {
 	return &p.smtpd[s.slot]
 }
 
-func (p *postfix) step(s *session, st *step) {
+func (p *postfix) step(s *session, st *step) int64 {
 	d := p.of(s)
 	switch st.op {
 	case opConnect:
@@ -148,7 +135,10 @@ func (p *postfix) step(s *session, st *step) {
 	case opEnd:
 		p.disconnect(s, d)
 	}
+	return 0
 }
+
+func (p *postfix) answer(*session, *step) {} // Postfix writes a line at the answer, and the steps are dated by it
 
 var lostAfter = [...]string{cmdConnect: "CONNECT", cmdEhlo: "EHLO", cmdAuth: "AUTH", cmdRcpt: "RCPT"}
 

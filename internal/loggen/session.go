@@ -56,10 +56,13 @@ type session struct {
 	src     int32 // the place of its source among the entity's
 	service service
 	harvest bool
+	waits   bool // for the answer to the step that is due
+	muted   bool // the server goes on in another log: what follows isn't shown
 }
 
 func (s *session) reset(e *entity, at int64) {
-	s.ent, s.at, s.next, s.src, s.service, s.harvest = e, at, 0, 0, svcSMTP, false
+	s.ent, s.at, s.next, s.src, s.service = e, at, 0, 0, svcSMTP
+	s.harvest, s.waits, s.muted = false, false, false
 	s.name, s.helo, s.steps, s.buf = span{}, span{}, s.steps[:0], s.buf[:0]
 	s.steps = append(s.steps, step{op: opConnect})
 }

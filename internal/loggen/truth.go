@@ -18,16 +18,16 @@ const (
 	MustNotBlock Label = "must_not_block" // blocking it would cost legitimate mail
 )
 
-// Counts says what a source did, as the log shows it.
+// Counts says what a source did, as the log shows it: what a format never shows counts nothing.
 type Counts struct {
-	Connects    int64 `json:"connects"`     // lines that begin with "connect from"
+	Connects    int64 `json:"connects"`     // connections; in an IIS log, which shows none, HELO and EHLO
 	Unknown     int64 `json:"unknown"`      // recipients refused because there is no such user, each refusal counted
 	Refused     int64 `json:"refused"`      // recipients refused by policy
-	Accepted    int64 `json:"accepted"`     // transactions that got a queue id
-	Delivered   int64 `json:"delivered"`    // recipients whose message was delivered
+	Accepted    int64 `json:"accepted"`     // transactions that got a queue id; in the logs of Windows servers, messages taken in
+	Delivered   int64 `json:"delivered"`    // recipients whose message was delivered; in the logs of Windows servers, was taken in
 	SpamRefused int64 `json:"spam_refused"` // messages refused by the content filter
-	AuthFails   int64 `json:"auth_fails"`   // failed authentications
-	AuthOKs     int64 `json:"auth_oks"`     // transactions of an authenticated user
+	AuthFails   int64 `json:"auth_fails"`   // failed authentications; IIS shows none
+	AuthOKs     int64 `json:"auth_oks"`     // transactions of an authenticated user; of Exchange, authentications; IIS shows none
 }
 
 func (c *Counts) add(o Counts) {

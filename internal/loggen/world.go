@@ -8,8 +8,11 @@ import (
 
 // renderer writes a session's steps and its own jobs as lines of a log.
 type renderer interface {
-	// step writes what the server logs of that step, at s.at.
-	step(s *session, st *step)
+	// step writes what the server logs of that step, at s.at. It returns how many nanoseconds the server waits with an
+	// answer that is logged by itself; 0 for none. While it waits, others go on.
+	step(s *session, st *step) int64
+	// answer writes that answer, at s.at.
+	answer(s *session, st *step)
 	// job goes on with the renderer's own work number idx, and returns when it is due again, negative for never.
 	job(at int64, idx int32) int64
 	// idle writes what the server logs by itself up to that time.
@@ -57,8 +60,22 @@ func (w *world) wake(r renderer, it item) {
 func (w *world) advance(r renderer, s *session) {
 	for {
 		st := &s.steps[s.next]
-		w.count(s, st)
-		r.step(s, st)
+		if s.waits {
+			s.waits = false
+			r.answer(s, st)
+		} else {
+			w.count(s, st)
+			if pause := r.step(s, st); pause > 0 {
+				s.waits = true
+				s.at += pause
+				if w.agenda.due(s.at) {
+					w.agenda.push(s.at, wakeSession, s.slot)
+					return
+				}
+				r.idle(s.at)
+				continue
+			}
+		}
 		s.next++
 		if int(s.next) == len(s.steps) {
 			w.idle = append(w.idle, s.slot)
@@ -84,27 +101,42 @@ func (w *world) session() *session {
 	return s
 }
 
-// count keeps the truth: what a step means, whatever a log makes of it.
+// count keeps the truth: what a step means, as far as the log's format shows it.
 func (w *world) count(s *session, st *step) {
+	if s.muted {
+		return
+	}
 	t := s.ent.source(s.src, s.addr)
 	c := &t.counts
-	switch st.op {
-	case opConnect:
+	if st.op == w.format.begins {
 		if c.Connects == 0 {
 			t.first = s.at
 		}
 		t.last = s.at
 		c.Connects++
 		w.sessionsBegun(s)
+	}
+	switch st.op {
 	case opUnknown:
 		c.Unknown++
 	case opRefused:
 		c.Refused++
 	case opAuthFail:
-		c.AuthFails++
+		if w.format.logins {
+			c.AuthFails++
+		}
+	case opAuthOK:
+		if w.format.logins && !w.format.queues {
+			c.AuthOKs++
+		}
 	case opRcptOK:
-		w.accepts(s, c)
+		if w.format.queues {
+			w.accepts(s, c)
+		}
 	case opData:
+		if !w.format.queues {
+			c.Accepted++
+		}
 		for i := int(s.next) - 1; i >= 0 && s.steps[i].op != opMail; i-- {
 			if s.steps[i].op == opRcptOK {
 				c.Delivered++

@@ -33,6 +33,9 @@ type Chunk struct {
 	Cut int64
 	// File is the file generation that the lines are from, for ReadAt; zero for standard input.
 	File FileID
+	// Path is the file as it was named: the input, the followed log or the file of a series, which may have another name
+	// by now.
+	Path string
 	// Next is where following goes on when everything up to and including this chunk has been dealt with. Only Follow
 	// sets it.
 	Next Cursor

@@ -14,9 +14,9 @@ var ErrGone = errors.New("the file is gone")
 // maxEvidence is how many bytes ReadAt gives at most.
 const maxEvidence = 1 << 20
 
-// ReadAt returns up to n bytes, at most 1 MiB, from offset in the decompressed file id that was read from path. It
-// finds the file under the names that rotation gave it in the same folder and inside archives there, where it has to
-// read up to offset. The error is ErrGone when no such file is left; fewer bytes are given when the file ends before.
+// ReadAt returns up to n bytes, at most 1 MiB, from offset in the decompressed file id that was read from path, which may
+// be the pattern of a series. It finds the file under the names that rotation gave it in the same folder and inside
+// archives there, where it has to read up to offset. The error is ErrGone when no such file is left; fewer bytes are given when the file ends before.
 func ReadAt(path string, id FileID, offset int64, n int) ([]byte, error) {
 	n = min(max(n, 0), maxEvidence)
 	for {
@@ -80,12 +80,12 @@ func (s sibling) readAt(offset int64, n int) ([]byte, error) {
 	return b[:got], nil
 }
 
-// plainAt returns the decompressed bytes of f from offset on, and what ends the decompressor.
+// plainAt returns the text of f, decompressed and in UTF-8, from offset on, and what ends the decompressor.
 func plainAt(f *os.File, offset int64) (io.Reader, func(), error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, nil, err
 	}
-	plain, stop, err := decompress(f)
+	plain, stop, err := plainText(f)
 	if err != nil {
 		return nil, nil, err
 	}

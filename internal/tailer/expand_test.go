@@ -76,7 +76,8 @@ func TestOlder(t *testing.T) {
 }
 
 func FuzzParseRotation(f *testing.F) {
-	for _, s := range []string{"mail.log.2.gz", "mail-20260105.log", "RECV2026010512-3.LOG", "u_ex260105.log", "a.old"} {
+	for _, s := range []string{"mail.log.2.gz", "mail-20260105.log", "RECV2026010512-3.LOG", "u_ex260105.log", "a.old", ".20000101",
+		"POP32026010512-3.LOG", "ex0907.log", "extend3.log"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, base string) {

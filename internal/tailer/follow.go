@@ -29,10 +29,23 @@ type Cursor struct {
 	// Passed are rotated files that aren't to be read though they were last changed at Time or later: copies of what
 	// was read. At most 32, nearly always none.
 	Passed []FileID `json:"passed,omitempty"`
+	// Files are those of a series that are being read or were read, oldest first; nearly always at most 128. Files of a
+	// series that are neither here nor at or before a floor are still to be read.
+	Files []FilePlace `json:"files,omitempty"`
+	// Floors name, for each log of a series, the last file that isn't to be read unless Files has it.
+	Floors map[string]string `json:"floors,omitempty"`
+}
+
+// FilePlace is how far one file of a series has been read.
+type FilePlace struct {
+	Name string `json:"name"` // within the folder
+	Place
 }
 
 // IsZero reports whether the cursor is none.
-func (c Cursor) IsZero() bool { return c.File == FileID{} && c.Offset == 0 && len(c.Older) == 0 }
+func (c Cursor) IsZero() bool {
+	return c.File == FileID{} && c.Offset == 0 && len(c.Older) == 0 && len(c.Files) == 0 && len(c.Floors) == 0
+}
 
 // Options say how to follow. The zero value is right for a log on a local disk.
 type Options struct {
@@ -100,6 +113,14 @@ type Status struct {
 // exactly once, also when the log was renamed, compressed or emptied meanwhile. Only what was deleted or emptied before
 // it was read is lost. A line is given when its line feed is there; in a file that was rotated away, the last one is
 // given without when the file has been quiet for Linger. Older files are read before newer ones.
+//
+// A path whose last element has one of *?[ in it, and that is no file's name, is the pattern of a series, as
+// filepath.Match has it: a log that goes on in a new file with a later name, as Exchange and IIS write theirs. All files
+// that fit are followed, in the order of the dates and numbers in their names, each by its name and its first bytes: a
+// longer copy that takes a file's place is that file, something else of the same name another one. A file that comes
+// late, with an earlier name than others have, is read when it comes. Files whose names say that they are compressed or
+// were renamed by rotation (.gz, .1, .old), and hidden ones, don't belong to a series. Where several logs fit, as
+// MSGTRK*.LOG fits four of one server, the newest file of each counts as its current one.
 func Follow(ctx context.Context, path string, from Cursor, opt Options, out func(*Chunk) error) error {
 	f := newFollower(path, opt, out)
 	defer f.end()
@@ -108,7 +129,7 @@ func Follow(ctx context.Context, path string, from Cursor, opt Options, out func
 		defer t.Stop()
 		f.opt.Ticks = t.C
 	}
-	f.begin(from)
+	f.files.begin(from)
 	for {
 		moved, err := f.round(ctx)
 		if err == nil && f.ticked {
@@ -123,27 +144,27 @@ func Follow(ctx context.Context, path string, from Cursor, opt Options, out func
 	}
 }
 
-// passed is a rotated file that isn't to be read.
-type passed struct {
-	FileID
-	mtime int64 // when it was last changed, as far as is known
+// lineage says which files a log consists of: one that is renamed by rotation, or a series of names.
+type lineage interface {
+	begin(from Cursor)         // is called once, before anything else
+	look()                     // finds out what there is and opens it
+	vet() bool                 // closes what turned out not to be the log; reports whether it measured anything
+	cursor() Cursor            // where following stands
+	restart(i int)             // begins generation i again, which isn't the file any more that was read
+	forgotten(g *generation)   // is told that a generation was closed
+	concerns(base string) bool // reports whether a file of that name in a watched folder belongs to the log
 }
 
 // follower is one call of Follow.
 type follower struct {
-	path string
-	opt  Options
-	out  func(*Chunk) error
-	pool *pool
-	wake *waker
-	gens []*generation      // open files, oldest first
-	done []Place            // generations that were given up, the last maxOpen of them
-	seen int64              // when the file at path had last been changed when it was last found unharmed
-	skip map[nodeKey]passed // rotated files that aren't to be read: they were, or they are older than the beginning
-
-	pending *Cursor   // where to resume, while the log's folder can't be listed
-	skipped int64     // when the last of them was changed
-	queue   []sibling // files that came after those of the cursor and wait for room, oldest first
+	path  string
+	opt   Options
+	out   func(*Chunk) error
+	pool  *pool
+	wake  *waker
+	files lineage
+	gens  []*generation // open files, oldest first
+	seen  int64         // when the current file had last been changed when it was last found unharmed
 
 	now    time.Time // of the last tick
 	again  bool      // there is more to do at once
@@ -161,8 +182,13 @@ func newFollower(path string, opt Options, out func(*Chunk) error) *follower {
 	if opt.Linger <= 0 {
 		opt.Linger = linger
 	}
-	f := &follower{path: path, opt: opt, out: out, pool: newPool(), skip: map[nodeKey]passed{}, ticked: true}
-	f.wake = newWaker(path, opt.Poll, func(err error) { f.tell(Polling, err) })
+	f := &follower{path: path, opt: opt, out: out, pool: newPool(), ticked: true}
+	if IsSeries(path) {
+		f.files = newSeries(f)
+	} else {
+		f.files = newRotation(f)
+	}
+	f.wake = newWaker(path, opt.Poll, f.files.concerns, func(err error) { f.tell(Polling, err) })
 	return f
 }
 
@@ -177,7 +203,7 @@ func (f *follower) end() {
 // tell reports a state.
 func (f *follower) tell(s State, err error) {
 	if f.opt.Status != nil {
-		f.opt.Status(Status{Path: f.path, State: s, Err: err, Cursor: f.cursor()})
+		f.opt.Status(Status{Path: f.path, State: s, Err: err, Cursor: f.files.cursor()})
 	}
 }
 
@@ -189,45 +215,20 @@ func (f *follower) found(s State, err error) {
 	}
 }
 
-// cursor returns where following stands now.
-func (f *follower) cursor() Cursor {
-	if f.pending != nil {
-		return *f.pending
-	}
-	c := Cursor{Path: f.path, Time: f.seen}
-	if len(f.gens) == 0 {
-		return c
-	}
-	last := len(f.gens) - 1
-	p := f.gens[last].Place
-	c.File, c.Offset, c.Line = p.File, p.Offset, p.Line
-	for _, g := range f.gens[:last] {
-		c.Older = append(c.Older, g.Place)
-	}
-	if f.skipped >= f.seen {
-		for _, p := range f.skip {
-			if p.mtime >= f.seen && len(c.Passed) < maxOpen {
-				c.Passed = append(c.Passed, p.FileID)
-			}
-		}
-	}
-	return c
-}
-
 // round looks once at everything and gives the lines that are there. It reports whether it should look again at once.
 func (f *follower) round(ctx context.Context) (bool, error) {
 	f.again = false
 	if f.ticked {
 		f.wake.cover()
 	}
-	f.look()
+	f.files.look()
 	f.measure()
-	if f.vet() {
+	if f.files.vet() {
 		f.measure()
 	}
 	for i, g := range f.gens {
 		if g.harmed {
-			f.restart(i)
+			f.files.restart(i)
 			return true, nil
 		}
 		moved, err := f.drain(ctx, g)
@@ -277,7 +278,55 @@ func (f *follower) wait(ctx context.Context, busy bool) error {
 				return nil
 			}
 		case <-f.wake.errors: // events were lost: look
+			f.wake.stirred = true
 			return nil
 		}
 	}
+}
+
+// retire closes copies that have been read to their end and files that had to make room.
+func (f *follower) retire() error {
+	for i := 0; i < len(f.gens); i++ {
+		g := f.gens[i]
+		if !g.spent && (!g.finite || g.fresh && g.failed == nil) {
+			continue
+		}
+		if !g.live { // the current file isn't at its end
+			if err := f.finish(g); err != nil {
+				return err
+			}
+		}
+		f.forget(i)
+		i--
+	}
+	return nil
+}
+
+// forget closes generation i.
+func (f *follower) forget(i int) {
+	g := f.gens[i]
+	g.close()
+	f.gens = slices.Delete(f.gens, i, i+1)
+	f.again = true
+	f.files.forgotten(g)
+}
+
+// expire gives up, at a tick, the files that were rotated away and have been quiet for Linger.
+func (f *follower) expire() error {
+	for i := 0; i < len(f.gens); i++ {
+		g := f.gens[i]
+		if g.live || g.arch != nil || g.fresh && g.failed == nil || g.quietSince.IsZero() || g.size != g.quietSize {
+			g.quietSince, g.quietSize = f.now, g.size
+			continue
+		}
+		if f.now.Sub(g.quietSince) < f.opt.Linger {
+			continue
+		}
+		if err := f.finish(g); err != nil {
+			return err
+		}
+		f.forget(i)
+		i--
+	}
+	return nil
 }

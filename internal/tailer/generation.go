@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -25,6 +27,8 @@ type generation struct {
 	doubtful bool    // it was empty when it was found beside the path: perhaps a copy that is being made
 	spent    bool    // it has to make room for a newer one
 	fresh    bool    // it changed since it was last read
+	steady   bool    // a file of a series: it is never emptied, so one that is shorter than it was is being copied
+	of       *member // of a series; another file may have taken its name
 	size     int64   // when last measured
 	mtime    int64   // when last measured
 	scanned  int64   // bytes from Offset on that hold no line feed, when they are more than MaxLine
@@ -78,9 +82,22 @@ func (g *generation) check(end int64) bool {
 		g.failed = err
 		return false
 	}
+	if g.steady {
+		head, n.size = bytes.TrimRight(head, "\x00"), g.dataEnd(n.size)
+	}
 	g.fresh = g.fresh || g.size != n.size || g.mtime != n.mtime
-	g.size, g.mtime, g.failed, g.told = n.size, n.mtime, nil, false
+	g.size, g.mtime = n.size, n.mtime
+	if g.File.HeadLen == 0 {
+		if g.failed = g.unfit(head); g.failed != nil {
+			return false
+		}
+	}
+	g.failed, g.told = nil, false
 	same := g.File.matches(head)
+	if g.steady && (len(head) < int(g.File.HeadLen) || same && n.size < g.Offset) {
+		g.size, g.fresh = 0, false // until the copy is as long as what was read
+		return false
+	}
 	if same && len(head) > int(g.File.HeadLen) {
 		g.File = g.File.withHead(head)
 	}
@@ -94,6 +111,49 @@ func (g *generation) check(end int64) bool {
 		return false
 	}
 	return n.size >= end
+}
+
+// unfit says why a file that begins with head can't be followed.
+func (g *generation) unfit(head []byte) error {
+	switch head = head[:min(len(head), magicLen)]; {
+	case encodingOf(head) != narrow:
+		return fmt.Errorf("follow %s: %w", g.f.Name(), errWide)
+	case g.steady && decompressorOf(head) != nil:
+		return fmt.Errorf("follow %s: %w", g.f.Name(), errPacked)
+	}
+	return nil
+}
+
+// dataEnd returns where the zero bytes begin that the file ends with: who copies a file may first make it as long as it
+// will be.
+func (g *generation) dataEnd(size int64) int64 {
+	var buf [4 << 10]byte
+	for size > g.Offset {
+		b := buf[:min(int64(len(buf)), size-g.Offset)]
+		n, err := g.f.ReadAt(b, size-int64(len(b)))
+		if n < len(b) || err != nil {
+			return size // it is found out when it is read
+		}
+		rest := len(bytes.TrimRight(b, "\x00"))
+		if size -= int64(len(b) - rest); rest > 0 {
+			break
+		}
+	}
+	return size
+}
+
+// toEnd sets the place after the last line feed of a file of that size.
+func (g *generation) toEnd(size int64) {
+	tail := make([]byte, min(size, MaxLine+1))
+	at := size - int64(len(tail))
+	n := g.readAt(tail, at)
+	if i := bytes.LastIndexByte(tail[:n], '\n'); i >= 0 {
+		g.Offset, g.Line = at+int64(i)+1, 0
+	} else if at > 0 {
+		g.Offset, g.Line = size, 0
+	}
+	g.check(g.Offset)
+	g.size = -1
 }
 
 // drain gives the whole lines that stand between Offset and the measured size. It reports whether there were any.
@@ -134,7 +194,7 @@ func (g *generation) read(c *Chunk, limit int64) (n int, cut int64) {
 	if g.scanned > 0 {
 		return g.readLong(c, limit)
 	}
-	n = g.readAt(c.buf[:min(bufSize, limit-g.Offset)], g.Offset)
+	n = g.readSettled(c.buf[:min(bufSize, limit-g.Offset)], g.Offset)
 	end, long := span(c.buf[:n])
 	if end == 0 && long {
 		g.scanned = MaxLine
@@ -150,7 +210,7 @@ func (g *generation) read(c *Chunk, limit int64) (n int, cut int64) {
 func (g *generation) readLong(c *Chunk, limit int64) (int, int64) {
 	length := int64(-1)
 	for at := g.Offset + g.scanned; at < limit && length < 0; at = g.Offset + g.scanned {
-		n := g.readAt(c.buf[:min(bufSize, limit-at)], at)
+		n := g.readSettled(c.buf[:min(bufSize, limit-at)], at)
 		if n == 0 {
 			return 0, 0
 		}
@@ -160,11 +220,30 @@ func (g *generation) readLong(c *Chunk, limit int64) (int, int64) {
 		}
 		g.scanned += int64(n)
 	}
-	if length < 0 || g.readAt(c.buf[:MaxLine], g.Offset) < MaxLine || !g.check(g.Offset+length+1) {
+	if length < 0 || g.readSettled(c.buf[:MaxLine], g.Offset) < MaxLine || !g.check(g.Offset+length+1) {
 		return 0, 0
 	}
 	c.buf[MaxLine] = '\n'
 	return MaxLine + 1, length - MaxLine
+}
+
+// readSettled reads into b, which doesn't reach beyond the measured size. A file of a series may just be written anew: it
+// was shorter when it was read, or zero bytes stood for what came at once. Its time needn't tell then that it changed.
+func (g *generation) readSettled(b []byte, at int64) int {
+	n := g.readAt(b, at)
+	if !g.steady || n == len(b) && bytes.IndexByte(b, 0) < 0 {
+		return n
+	}
+	if n == len(b) && g.check(at+int64(n)) { // what stands before the last byte that isn't zero was written before it
+		n = g.readAt(b, at)
+	} else {
+		n = 0
+	}
+	if n < len(b) {
+		g.size = -1
+		return 0
+	}
+	return n
 }
 
 // readAt reads into b and returns how many bytes were there; an error is noted.
@@ -180,12 +259,15 @@ func (g *generation) readAt(b []byte, at int64) int {
 // give hands the first n bytes of the chunk's buffer out.
 func (f *follower) give(g *generation, c *Chunk, n int, cut int64) error {
 	c.Data, c.Offset, c.Line, c.Cut, c.File = c.buf[:n:n], g.Offset, g.Line, cut, g.File
-	c.Lines = countLines(c.Data)
+	c.Lines, c.Path = countLines(c.Data), f.path
+	if g.of != nil {
+		c.Path = filepath.Join(filepath.Dir(f.path), g.of.name)
+	}
 	g.Offset, g.scanned = c.End(), 0
 	if g.Line > 0 {
 		g.Line += int64(c.Lines)
 	}
-	c.Next = f.cursor()
+	c.Next = f.files.cursor()
 	return f.out(c)
 }
 

@@ -22,6 +22,9 @@ type daemon struct {
 	*world
 	poll bool
 
+	linger time.Duration // of the follower
+	nudge  time.Duration // how far the clock is put forward when everything has to be delivered
+
 	// Guarded by world.mu:
 	moved  *sync.Cond
 	cursor []byte // the committed cursor, as it would be stored
@@ -81,16 +84,23 @@ func newClock(t *testing.T, every time.Duration) *testClock {
 	return c
 }
 
-func newDaemon(t *testing.T, seed uint64, poll bool) *daemon {
+func newDaemon(t *testing.T, w *world, poll bool) *daemon {
+	return newDaemonOf(t, w, poll, func(*daemon) {}, func() {})
+}
+
+// newDaemonOf is newDaemon with settings of one's own. What after does happens when the follower runs.
+func newDaemonOf(t *testing.T, w *world, poll bool, set func(*daemon), after func()) *daemon {
 	every := 20 * time.Millisecond // so that notifications matter
 	if poll {
 		every = time.Millisecond
 	}
-	d := &daemon{world: newWorld(t, seed), poll: poll, last: map[*epoch]int{}, states: map[State]int{},
-		clock: newClock(t, every)}
+	d := &daemon{world: w, poll: poll, last: map[*epoch]int{}, states: map[State]int{},
+		clock: newClock(t, every), linger: time.Hour}
 	d.twice = map[*epoch]bool{}
 	d.moved = sync.NewCond(&d.mu)
+	set(d)
 	d.start()
+	after()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for d.cursor == nil { // a follower that never began can't be resumed
@@ -112,7 +122,7 @@ func (d *daemon) start() {
 	d.ended = make(chan error, 1)
 	d.opened = map[*epoch]bool{}
 	d.running = true
-	opt := Options{Poll: d.poll, Ticks: d.clock.ticks, Linger: time.Hour, Status: d.status}
+	opt := Options{Poll: d.poll, Ticks: d.clock.ticks, Linger: d.linger, Status: d.status}
 	go func() { d.ended <- Follow(ctx, d.path, from, opt, d.take) }()
 }
 
@@ -200,17 +210,35 @@ func (d *daemon) kill() {
 	d.running = false
 }
 
+// alarm puts the clock forward now and then and wakes who waits at the end. What it returns ends it.
+func (d *daemon) alarm(end time.Time) func() {
+	over := make(chan struct{})
+	go func() {
+		for time.Now().Before(end) {
+			select {
+			case d.clock.jump <- d.nudge:
+			case <-over:
+				return
+			}
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-over:
+				return
+			}
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.moved.Broadcast()
+	}()
+	return func() { close(over) }
+}
+
 // settle waits until everything that has to be delivered was.
 func (d *daemon) settle(tails bool) {
 	d.t.Helper()
 	const patience = 8 * time.Second
-	alarm := time.AfterFunc(patience, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.moved.Broadcast()
-	})
-	defer alarm.Stop()
 	end := time.Now().Add(patience)
+	defer d.alarm(end)()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for d.due > 0 || tails && d.tails > 0 {
@@ -284,7 +312,7 @@ func (d *daemon) finish() (written, lost int) {
 	go func() {
 		for {
 			select {
-			case d.clock.jump <- 2 * time.Hour:
+			case d.clock.jump <- 2 * d.linger:
 			case <-over:
 				return
 			}
@@ -351,7 +379,7 @@ func TestModel(t *testing.T) {
 	for _, poll := range []bool{false, true} {
 		for seed := range modelSeeds(t) {
 			t.Run(fmt.Sprintf("poll=%v/seed=%d", poll, seed), func(t *testing.T) {
-				d := newDaemon(t, seed, poll)
+				d := newDaemon(t, newWorld(t, seed), poll)
 				steps := 400
 				for range steps {
 					d.step()

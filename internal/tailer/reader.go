@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Reader gives the lines of one input from its beginning to its end, decompressed. It is used from one goroutine;
-// only Consumed may be called from others.
+// Reader gives the lines of one input from its beginning to its end, decompressed and, where they are in UTF-16, in UTF-8.
+// It is used from one goroutine; only Consumed may be called from others.
 type Reader struct {
 	name     string
 	file     *os.File // nil when the bytes come from elsewhere
@@ -17,7 +17,7 @@ type Reader struct {
 	split    *splitter
 	close    func() // ends the decompressor
 	id       FileID
-	archived bool
+	archived bool // the text isn't in the file as it is given
 }
 
 // counter counts the bytes that were read through it.
@@ -78,7 +78,7 @@ func NewReader(name string, src io.Reader) (*Reader, error) { return newReader(n
 func newReader(name string, src io.Reader, p *pool) (*Reader, error) {
 	r := &Reader{name: name, close: func() {}}
 	r.count.src = src
-	plain, stop, err := decompress(&r.count)
+	plain, stop, err := plainText(&r.count)
 	if err != nil {
 		return nil, &ReadError{Path: name, Err: err}
 	}
@@ -102,7 +102,8 @@ func (r *Reader) identify() {
 // ID returns the file generation that is read; zero for what can't be read again.
 func (r *Reader) ID() FileID { return r.id }
 
-// Archived reports whether the input is compressed.
+// Archived reports whether the text isn't in the file as it is given: the input is compressed or in UTF-16. Offsets are
+// then those of the text, not of the file.
 func (r *Reader) Archived() bool { return r.archived }
 
 // Next returns the next chunk, which the caller releases; io.EOF at the end. An input that can't be read on gives
@@ -110,7 +111,7 @@ func (r *Reader) Archived() bool { return r.archived }
 func (r *Reader) Next() (*Chunk, error) {
 	c, err := r.split.next()
 	if err == nil {
-		c.File = r.id
+		c.File, c.Path = r.id, r.name
 		return c, nil
 	}
 	if errors.Is(err, io.EOF) {

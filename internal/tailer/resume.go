@@ -1,7 +1,6 @@
 package tailer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +8,7 @@ import (
 )
 
 // begin opens what the cursor speaks of, or what stands at the path.
-func (f *follower) begin(from Cursor) {
+func (f *rotation) begin(from Cursor) {
 	if from.IsZero() {
 		for range maxTries {
 			list, err := siblings(f.path)
@@ -30,7 +29,7 @@ func (f *follower) begin(from Cursor) {
 }
 
 // goOn resumes at the cursor, once the log's folder can be listed, and reports whether that is done.
-func (f *follower) goOn() bool {
+func (f *rotation) goOn() bool {
 	if f.pending == nil {
 		return true
 	}
@@ -63,7 +62,7 @@ func (f *follower) goOn() bool {
 
 // learn notes the rotated files of a list that are neither open nor in the queue as not to be read. The error is
 // errMoved.
-func (f *follower) learn(list []sibling) error {
+func (f *rotation) learn(list []sibling) error {
 	seen := f.seen
 	f.seen = 1<<63 - 1
 	_, err := f.sift(list, nil)
@@ -75,21 +74,12 @@ func (f *follower) learn(list []sibling) error {
 }
 
 // beginAtEnd opens the log after its last line.
-func (f *follower) beginAtEnd(s sibling) {
+func (f *rotation) beginAtEnd(s sibling) {
 	g, err := openSibling(s, f.place(s.node))
 	if err != nil {
 		return // the first look tries again, and takes what it finds for new
 	}
-	tail := make([]byte, min(s.size, MaxLine+1))
-	at := s.size - int64(len(tail))
-	n := g.readAt(tail, at)
-	if i := bytes.LastIndexByte(tail[:n], '\n'); i >= 0 {
-		g.Offset, g.Line = at+int64(i)+1, 0
-	} else if at > 0 {
-		g.Offset, g.Line = s.size, 0
-	}
-	g.check(g.Offset)
-	g.size = -1
+	g.toEnd(s.size)
 	f.gens, f.seen = append(f.gens, g), s.mtime
 	f.tell(Following, nil)
 	f.state = Following
@@ -97,7 +87,7 @@ func (f *follower) beginAtEnd(s sibling) {
 
 // resume opens every generation that the cursor names under the name it has now, and those that came after the newest
 // of them. It returns the places whose files are gone.
-func (f *follower) resume(from Cursor) ([]Place, error) {
+func (f *rotation) resume(from Cursor) ([]Place, error) {
 	f.seen = from.Time
 	all, err := candidates(f.path)
 	if err != nil {
@@ -144,7 +134,7 @@ func (f *follower) resume(from Cursor) ([]Place, error) {
 
 // reopen opens a file that the cursor speaks of. inUse says that the file itself still stands at the path: then a copy
 // of it was made while it was written to.
-func (f *follower) reopen(m match, p Place, inUse bool) error {
+func (f *rotation) reopen(m match, p Place, inUse bool) error {
 	i := slices.IndexFunc(f.gens, func(g *generation) bool { return g.node == m.key() })
 	if i >= 0 {
 		// An empty file of the cursor may have become a copy of this one.
@@ -187,7 +177,7 @@ func (g *generation) unpack(path string) error {
 }
 
 // enqueue notes the rotated files that came after the newest one that the cursor speaks of, but for those it passed.
-func (f *follower) enqueue(list []sibling, newest *sibling, since int64, passed []FileID) {
+func (f *rotation) enqueue(list []sibling, newest *sibling, since int64, passed []FileID) {
 	f.queue = slices.DeleteFunc(slices.Clone(list), func(s sibling) bool {
 		return f.isOpen(s.key()) || !after(s, newest, since) || slices.ContainsFunc(passed, s.is)
 	})
@@ -204,7 +194,7 @@ func (s sibling) is(id FileID) bool {
 
 // dequeue opens the noted files as far as there is room, before the one that stands at the path, and reports whether
 // none is left.
-func (f *follower) dequeue() bool {
+func (f *rotation) dequeue() bool {
 	for tries := 0; len(f.queue) > 0 && f.room(1); tries++ {
 		s := f.queue[0]
 		err := f.take(s)
@@ -223,7 +213,7 @@ func (f *follower) dequeue() bool {
 }
 
 // take opens one of the noted files, unless it is a copy of one that is open.
-func (f *follower) take(s sibling) error {
+func (f *rotation) take(s sibling) error {
 	head, archived, err := s.head()
 	if err != nil || f.copyOf(head, nil) {
 		return err
@@ -240,7 +230,7 @@ func (f *follower) take(s sibling) error {
 }
 
 // relocate looks for the first of the noted files under its new name.
-func (f *follower) relocate() bool {
+func (f *rotation) relocate() bool {
 	list, err := siblings(f.path)
 	if err != nil {
 		return false

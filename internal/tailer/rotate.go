@@ -9,7 +9,7 @@ import (
 )
 
 // look finds out what stands at the path.
-func (f *follower) look() {
+func (f *rotation) look() {
 	if !f.goOn() {
 		return
 	}
@@ -38,12 +38,12 @@ func (f *follower) look() {
 }
 
 // isOpen reports whether a file is one of those that are open.
-func (f *follower) isOpen(k nodeKey) bool {
+func (f *rotation) isOpen(k nodeKey) bool {
 	return slices.ContainsFunc(f.gens, func(g *generation) bool { return g.node == k })
 }
 
 // atPath notes which file stands at the path.
-func (f *follower) atPath(k nodeKey) {
+func (f *rotation) atPath(k nodeKey) {
 	for _, g := range f.gens {
 		g.live = g.node == k && !g.finite
 	}
@@ -51,7 +51,7 @@ func (f *follower) atPath(k nodeKey) {
 
 // missing deals with a path that leads nowhere. Files that came and went between two looks are looked for when the
 // path becomes empty and at every tick.
-func (f *follower) missing(err error) {
+func (f *rotation) missing(err error) {
 	first := f.state != Missing
 	if first && slices.ContainsFunc(f.gens, func(g *generation) bool { return g.live }) {
 		f.tell(Rotated, nil)
@@ -64,7 +64,7 @@ func (f *follower) missing(err error) {
 }
 
 // changed deals with a new file at the path: those that stood there meanwhile come first, then the new one.
-func (f *follower) changed() {
+func (f *rotation) changed() {
 	file, err := openShared(f.path)
 	if err != nil {
 		f.found(Unreadable, err) // when it vanished in between, the next look says so
@@ -99,13 +99,13 @@ func (f *follower) changed() {
 }
 
 // place returns the beginning of a file.
-func (f *follower) place(n node) Place {
+func (f *rotation) place(n node) Place {
 	return Place{File: FileID{Dev: n.dev, Inode: n.inode}, Line: 1}
 }
 
 // resumeAt returns where the reading of a file that appeared at the path begins: at its first byte, unless it is one
 // that was read before and came back, or a copy of one, as editors leave it.
-func (f *follower) resumeAt(g *generation) Place {
+func (f *rotation) resumeAt(g *generation) Place {
 	head, err := headOf(g.f, make([]byte, headMax))
 	if err != nil {
 		return g.Place
@@ -130,7 +130,7 @@ func (f *follower) resumeAt(g *generation) Place {
 
 // unseen lists the rotated files that stood at the path since it was last looked at, oldest first. was is what the file
 // at the path was before it was emptied, nil when it wasn't.
-func (f *follower) unseen(was *FileID) []sibling {
+func (f *rotation) unseen(was *FileID) []sibling {
 	for range maxTries {
 		list, err := siblings(f.path)
 		if err != nil && !errors.Is(err, errMoved) {
@@ -148,7 +148,7 @@ func (f *follower) unseen(was *FileID) []sibling {
 }
 
 // sift returns those of the rotated files that are to be read, and notes the others. The error is errMoved.
-func (f *follower) sift(list []sibling, was *FileID) ([]sibling, error) {
+func (f *rotation) sift(list []sibling, was *FileID) ([]sibling, error) {
 	skip := make(map[nodeKey]passed, len(list))
 	var found []sibling
 	for _, s := range list {
@@ -173,7 +173,7 @@ func (f *follower) sift(list []sibling, was *FileID) ([]sibling, error) {
 }
 
 // pass notes a rotated file as not to be read.
-func (f *follower) pass(id FileID, mtime int64) {
+func (f *rotation) pass(id FileID, mtime int64) {
 	f.skip[id.node()] = passed{id, mtime}
 	f.skipped = max(f.skipped, mtime)
 }
@@ -181,7 +181,7 @@ func (f *follower) pass(id FileID, mtime int64) {
 // isPassed reports whether a rotated file isn't to be read: it was there before, is older than what was read, or is a
 // copy. Compressed files are copies of what stood there before. It returns what identifies the file; the error is
 // errMoved.
-func (f *follower) isPassed(s sibling, was *FileID) (FileID, bool, error) {
+func (f *rotation) isPassed(s sibling, was *FileID) (FileID, bool, error) {
 	known, ok := f.skip[s.key()]
 	if ok && known.mtime == s.mtime {
 		return known.FileID, true, nil
@@ -206,7 +206,7 @@ func (f *follower) isPassed(s sibling, was *FileID) (FileID, bool, error) {
 
 // copyOf reports whether a file that begins with head is a copy of one that was read or is to be skipped. The file own
 // isn't compared with itself.
-func (f *follower) copyOf(head []byte, own *generation) bool {
+func (f *rotation) copyOf(head []byte, own *generation) bool {
 	for _, p := range f.done {
 		if p.File.copied(head) {
 			return true
@@ -239,7 +239,7 @@ func (g *generation) begins(head []byte) bool {
 
 // vet closes files that were found empty beside the path and turned out to be copies that were just being made. It
 // reports whether it looked at any, and so measured files out of their order.
-func (f *follower) vet() (looked bool) {
+func (f *rotation) vet() (looked bool) {
 	for i := 0; i < len(f.gens); i++ {
 		g := f.gens[i]
 		if !g.doubtful || g.File.HeadLen == 0 {
@@ -259,7 +259,7 @@ func (f *follower) vet() (looked bool) {
 
 // insert opens files that were found beside the path and puts them before generation i, as many as there is room for.
 // It reports whether that were all.
-func (f *follower) insert(i int, found []sibling) bool {
+func (f *rotation) insert(i int, found []sibling) bool {
 	for _, s := range found {
 		if !f.room(1) {
 			return false
@@ -283,7 +283,7 @@ func (f *follower) insert(i int, found []sibling) bool {
 
 // insertBefore opens files that were found beside the path and puts them before the generation that stands there, if it
 // still does: otherwise some of them are newer, and the next look finds out which.
-func (f *follower) insertBefore(g *generation, found []sibling) bool {
+func (f *rotation) insertBefore(g *generation, found []sibling) bool {
 	if n, err := lookPath(f.path); err != nil || n.key() != g.node {
 		f.again = true
 		return false
@@ -302,7 +302,7 @@ func openSibling(s sibling, p Place) (*generation, error) {
 
 // room reports whether n more files may be opened. Where there is no room, the oldest file that was rotated away and
 // has been read to its end has to go: the round closes it, and the next look goes on.
-func (f *follower) room(n int) bool {
+func (f *rotation) room(n int) bool {
 	if len(f.gens)+n <= maxOpen {
 		return true
 	}
@@ -317,7 +317,7 @@ func (f *follower) room(n int) bool {
 
 // restart deals with a file that was emptied in place. What it held is read on from the copy that was made of it, if
 // there is one; then the file is read from its beginning.
-func (f *follower) restart(i int) {
+func (f *rotation) restart(i int) {
 	g := f.gens[i]
 	old := g.Place
 	f.tell(Truncated, nil)
@@ -331,7 +331,7 @@ func (f *follower) restart(i int) {
 }
 
 // openCopy opens the copy that was made of a file before it was emptied, nil when there is none.
-func (f *follower) openCopy(p Place) *generation {
+func (f *rotation) openCopy(p Place) *generation {
 	for range maxTries {
 		m, err := locate(f.path, p.File, p.Offset, f.seen)
 		if err != nil || m.archived || f.isOpen(m.key()) {
@@ -347,55 +347,6 @@ func (f *follower) openCopy(p Place) *generation {
 		}
 		g.finite, g.torn = true, true
 		return g
-	}
-	return nil
-}
-
-// retire closes copies that have been read to their end and files that had to make room.
-func (f *follower) retire() error {
-	for i := 0; i < len(f.gens); i++ {
-		g := f.gens[i]
-		if !g.spent && (!g.finite || g.fresh && g.failed == nil) {
-			continue
-		}
-		if err := f.finish(g); err != nil {
-			return err
-		}
-		f.forget(i)
-		i--
-	}
-	return nil
-}
-
-// forget closes generation i and remembers how far it was read.
-func (f *follower) forget(i int) {
-	g := f.gens[i]
-	g.close()
-	f.gens = slices.Delete(f.gens, i, i+1)
-	f.again = true
-	f.pass(g.itself(), g.mtime)
-	f.done = append(f.done, g.Place)
-	if len(f.done) > maxOpen {
-		f.done = slices.Delete(f.done, 0, 1)
-	}
-}
-
-// expire gives up, at a tick, the files that were rotated away and have been quiet for Linger.
-func (f *follower) expire() error {
-	for i := 0; i < len(f.gens); i++ {
-		g := f.gens[i]
-		if g.live || g.arch != nil || g.fresh && g.failed == nil || g.quietSince.IsZero() || g.size != g.quietSize {
-			g.quietSince, g.quietSize = f.now, g.size
-			continue
-		}
-		if f.now.Sub(g.quietSince) < f.opt.Linger {
-			continue
-		}
-		if err := f.finish(g); err != nil {
-			return err
-		}
-		f.forget(i)
-		i--
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package tailer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,11 +33,36 @@ func siblings(path string) ([]sibling, error) {
 		}
 		before := last
 		if last, err = listSiblings(path); err == nil && slices.EqualFunc(before, last, same) {
+			countUp(last)
 			slices.SortStableFunc(last, older)
 			return last, nil
 		}
 	}
 	return nil, fmt.Errorf("list the files beside %s: %w", path, errMoved)
+}
+
+// countUp finds out whether the numbers of a log's rotated files count upwards, as some services number them, where
+// logrotate gives the larger number to the older file. The times of their last change must say so for three files at
+// least, and none may say otherwise: two can also be those of a logger that kept writing into a file rotated twice.
+func countUp(list []sibling) {
+	var files []*sibling
+	for i := range list {
+		if list[i].suffix.kind == numbered {
+			files = append(files, &list[i])
+		}
+	}
+	slices.SortFunc(files, func(a, b *sibling) int { return cmp.Compare(a.suffix.major, b.suffix.major) })
+	for i := 1; i < len(files); i++ {
+		if files[i].suffix.major == files[i-1].suffix.major || files[i].mtime <= files[i-1].mtime {
+			return
+		}
+	}
+	if len(files) < 3 {
+		return
+	}
+	for _, s := range files {
+		s.suffix.kind = counted
+	}
 }
 
 // listSiblings lists once, in the order of names.
@@ -89,7 +115,8 @@ func (s sibling) open() (*os.File, error) {
 	return f, nil
 }
 
-// head returns the first decompressed bytes of a sibling, at most headMax, and whether it is an archive.
+// head returns the first bytes of a sibling's text, at most headMax, and whether it is an archive or in UTF-16, so that
+// its text has to be read from its beginning.
 func (s sibling) head() (head []byte, archived bool, err error) {
 	f, err := s.open()
 	if err != nil {
@@ -97,7 +124,7 @@ func (s sibling) head() (head []byte, archived bool, err error) {
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	head, err = headOf(f, make([]byte, headMax))
-	if err != nil || decompressorOf(head) == nil {
+	if err != nil || decompressorOf(head[:min(len(head), magicLen)]) == nil && encodingOf(head) == narrow {
 		return head, false, err
 	}
 	plain, stop, err := plainAt(f, 0)
@@ -118,12 +145,38 @@ func self(path string) (sibling, bool) {
 // candidates lists what find looks through: the log and its rotated files. The log is looked at first, so that a file
 // that is renamed meanwhile is listed once at least.
 func candidates(path string) ([]sibling, error) {
+	if IsSeries(path) {
+		return members(path)
+	}
 	var list []sibling
 	if s, ok := self(path); ok {
 		list = append(list, s)
 	}
 	rotated, err := siblings(path)
 	return append(list, rotated...), err
+}
+
+// members lists the files of a series and the archives of its files, newest first.
+func members(path string) ([]sibling, error) {
+	dir, pattern := filepath.Split(path)
+	entries, err := os.ReadDir(filepath.Clean(dir + "."))
+	if err != nil && len(entries) == 0 {
+		return nil, fmt.Errorf("list the files of %s: %w", path, err)
+	}
+	var list []sibling
+	for _, e := range entries {
+		name, _ := cutPacked(e.Name())
+		if !fits(pattern, name) && !fits(pattern, e.Name()) || e.IsDir() {
+			continue
+		}
+		p := dir + e.Name()
+		if n, err := lookPath(p); err == nil && n.regular {
+			_, s := parseRotation(e.Name())
+			list = append(list, sibling{node: n, path: p, suffix: s})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b sibling) int { return b.suffix.compare(a.suffix) })
+	return list[:min(len(list), maxSiblings)], nil
 }
 
 // match is a file that a generation has become.
@@ -134,29 +187,44 @@ type match struct {
 }
 
 // find returns the file that the generation id has become among the candidates: the file itself or, failing that, a
-// copy of it, compressed or not, that holds at least the first size bytes of it. A copy of a file that was very short
-// is only recognised if it was last changed at since or later. The error is errMoved when a candidate isn't where it
-// was listed, and nothing else.
-func find(id FileID, candidates []sibling, size, since int64) (m match, ok bool, err error) {
-	var copied *match
+// copy of it that holds at least the first size bytes of it, or, failing that, an archive. Only the file itself is
+// looked at first, then what is called like a plain file, and archives last, since these have to be unpacked. A copy of a
+// file that was very short is only recognised if it was last changed at since or later. The error is errMoved when a
+// candidate isn't where it was listed, and nothing else.
+func find(id FileID, candidates []sibling, size, since int64) (match, bool, error) {
+	m, ok, err := findIn(candidates, func(s sibling, head []byte, archived bool) bool { return id.matches(head) },
+		func(s sibling) bool { return id.node() == s.key() })
+	if ok || err != nil || id.HeadLen == 0 {
+		return m, ok, err
+	}
+	fits := func(s sibling, head []byte, archived bool) bool {
+		return id.matches(head) && (s.size >= size || archived)
+	}
+	for _, packed := range [...]bool{false, true} {
+		m, ok, err = findIn(candidates, fits, func(s sibling) bool {
+			return id.node() != s.key() && s.suffix.packed == packed && (id.HeadLen >= headMin || s.mtime >= since)
+		})
+		if ok || err != nil {
+			m.copied = ok
+			return m, ok, err
+		}
+	}
+	return match{}, false, nil
+}
+
+// findIn returns the first of the candidates that is to be looked at and whose beginning fits. The error is errMoved.
+func findIn(candidates []sibling, fits func(sibling, []byte, bool) bool, look func(sibling) bool) (match, bool, error) {
 	for _, s := range candidates {
-		itself := id.node() == s.key()
-		if !itself && (copied != nil || id.HeadLen == 0 || id.HeadLen < headMin && s.mtime < since) {
+		if !look(s) {
 			continue
 		}
 		head, archived, err := s.head()
-		switch {
-		case errors.Is(err, errMoved):
+		if errors.Is(err, errMoved) {
 			return match{}, false, err
-		case err != nil: // not to be read, so not the one
-		case itself && id.matches(head):
-			return match{s, false, archived}, true, nil
-		case !itself && id.matches(head) && (s.size >= size || archived):
-			copied = &match{s, true, archived}
+		}
+		if err == nil && fits(s, head, archived) { // one that isn't to be read isn't the one
+			return match{sibling: s, archived: archived}, true, nil
 		}
 	}
-	if copied == nil {
-		return match{}, false, nil
-	}
-	return *copied, true, nil
+	return match{}, false, nil
 }

@@ -16,18 +16,19 @@ type waker struct {
 	w      *fsnotify.Watcher
 	events chan fsnotify.Event // nil when polling
 	errors chan error
-	dirs   map[string]bool // folders that are watched
-	bases  [2]string       // how the names of the log and its rotated files begin: as named, and as the link is resolved
+	dirs   map[string]bool        // folders that are watched
+	mine   func(base string) bool // whether a name in a watched folder belongs to the log
+	linked string                 // how the name begins of what the log is a link to
 	told   bool
+
+	stirred bool // files came, went or were renamed since this was last reset
 }
 
 // waiting is how many notifications are kept while lines are being given; the kernel keeps thousands more.
 const waiting = 64
 
-func newWaker(path string, poll bool, failed func(error)) *waker {
-	k := &waker{path: path, failed: failed, dirs: map[string]bool{}}
-	k.bases[0] = filepath.Base(path)
-	k.bases[1] = k.bases[0]
+func newWaker(path string, poll bool, mine func(string) bool, failed func(error)) *waker {
+	k := &waker{path: path, failed: failed, dirs: map[string]bool{}, mine: mine, linked: filepath.Base(path)}
 	if poll {
 		return k
 	}
@@ -48,7 +49,7 @@ func (k *waker) cover() {
 	}
 	want := []string{filepath.Dir(k.path)}
 	if p, err := filepath.EvalSymlinks(k.path); err == nil {
-		k.bases[1] = filepath.Base(p)
+		k.linked = filepath.Base(p)
 		if dir, err := filepath.EvalSymlinks(want[0]); err != nil || filepath.Dir(p) != dir {
 			want = append(want, filepath.Dir(p))
 		}
@@ -73,11 +74,15 @@ func (k *waker) concerns(ev fsnotify.Event) bool {
 	if k.dirs[ev.Name] && ev.Op&(fsnotify.Remove|fsnotify.Rename) != 0 {
 		delete(k.dirs, ev.Name)
 		_ = k.w.Remove(ev.Name) // it is gone already; the next tick watches its successor
+		k.stirred = true
 		return true
 	}
 	base := filepath.Base(ev.Name)
-	stem := strings.TrimSuffix(k.bases[0], filepath.Ext(k.bases[0]))
-	return strings.HasPrefix(base, stem) || strings.HasPrefix(base, k.bases[1])
+	if !k.mine(base) && !strings.HasPrefix(base, k.linked) {
+		return false
+	}
+	k.stirred = k.stirred || ev.Op&^(fsnotify.Write|fsnotify.Chmod) != 0
+	return true
 }
 
 // flush forgets the events that are already there: one look is enough for all of them.

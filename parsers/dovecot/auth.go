@@ -104,13 +104,20 @@ const (
 	several
 )
 
+// maxTries is how many closing brackets are looked at; no line has that many by accident.
+const maxTries = 100
+
 // client reads "(USER,ADDRESS...): " at the beginning of b, and returns what follows. The user's name may hold all that
 // could end it, and a password in what follows may too: where there is more than one place at which the brackets could
 // close behind an address, nobody knows which is the server's.
 func (x *lexer) client(b []byte) (message []byte, n found) {
+	tries := 0
 	for i := 1; i < len(b); i++ {
 		if b[i] != ')' {
 			continue
+		}
+		if tries++; tries > maxTries {
+			return nil, several
 		}
 		rest, session, ok := closed(b[i+1:])
 		if !ok {

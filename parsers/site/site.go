@@ -28,6 +28,9 @@ type Site struct {
 	// Tracked says that a log of deliveries is read too (message tracking), so that a log of the dialogue tells no delivery
 	// of its own. Without, a message that was accepted is delivered to the recipients that were accepted with it.
 	Tracked bool
+	// Inner says that a log of the server behind the front end is read too (its receive log or its agent log), which
+	// tells which recipient of a message it refused; the front end's own log knows that one of them was refused.
+	Inner bool
 	// DateOrder is the order of day and month in dates that could be either: "mdy", "dmy" or "ymd"; "" means not known.
 	DateOrder string
 	// Fields maps a table's columns or a pattern's groups to what they mean, for the formats that need it; nil for none.

@@ -171,7 +171,7 @@ func (p *Parser) say(s *session, r *row, c *command, text []byte) {
 	case r.class == authDone:
 		s.flags |= sessAuth
 	case kind == harvestwatch.RcptUnknown && c.verb&bodies != 0 && s.rcpts.n > 0:
-		p.each(s, kind)
+		p.someone(s)
 		return
 	case s.flags&sessBehind != 0 && (r.class == limited || r.class == syntax || r.class == trouble):
 		return // between the front end and this server
@@ -189,18 +189,43 @@ func (p *Parser) say(s *session, r *row, c *command, text []byte) {
 	p.name(ev, s, r, c)
 	p.send(ev)
 	if kind == harvestwatch.Accepted && !p.site.Tracked {
-		p.each(s, harvestwatch.Delivered)
+		p.deliver(s)
 	}
 }
 
-// each tells an event for each accepted recipient of the transaction. A front end takes all of them, and hands on the
-// refusal of the server behind it in answer to the message; where no other log tells deliveries, a message that was
-// accepted is one to each of them.
-func (p *Parser) each(s *session, kind harvestwatch.Kind) {
-	ev := p.event(s, kind)
-	if kind == harvestwatch.Delivered {
-		ev.Began = ev.Time
+// someone tells that a recipient of the transaction is unknown. A front end takes all of them, and hands on the refusal of
+// the server behind it in answer to the message: which of several it was only the log of that server tells. So it is one
+// event that names them all, not one for each: the others of a partner's list exist.
+func (p *Parser) someone(s *session) {
+	ev := p.event(s, harvestwatch.RcptUnknown)
+	if s.rcpts.n == 1 {
+		ev.Recipient, _ = cutName(p.keep(s.rcpts.text))
+		ev.Twin = twin.Recipient(s.client, ev.Recipient)
+	} else if ev.Recipient = p.joined(s.rcpts.text); p.site.Inner {
+		return
 	}
+	p.send(ev)
+}
+
+// joined returns the names of a list with commas between them.
+func (p *Parser) joined(text []byte) []byte {
+	scratch := p.log.Scratch(p.lines)
+	start := len(*scratch)
+	for name, rest := cutName(text); ; name, rest = cutName(rest) {
+		*scratch = append(*scratch, name...)
+		if len(rest) == 0 || len(*scratch)-start > harvestwatch.MaxField {
+			break
+		}
+		*scratch = append(*scratch, ", "...)
+	}
+	end := min(len(*scratch), start+harvestwatch.MaxField)
+	return (*scratch)[start:end:end]
+}
+
+// deliver tells that a message reached each recipient that was accepted with it.
+func (p *Parser) deliver(s *session) {
+	ev := p.event(s, harvestwatch.Delivered)
+	ev.Began = ev.Time
 	for rest := p.keep(s.rcpts.text); len(rest) > 0; {
 		ev.Recipient, rest = cutName(rest)
 		ev.Twin = twin.Recipient(s.client, ev.Recipient)

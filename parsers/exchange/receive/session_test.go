@@ -3,12 +3,12 @@ package receive
 import (
 	"bytes"
 	"fmt"
-	"github.com/harvestwatch/harvestwatch/parsers/site"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // One clean session with eight valid recipients gives nothing that could speak against its client.
@@ -152,12 +152,17 @@ func TestTransactionIsBounded(t *testing.T) {
 		}
 		return ""
 	})
-	if len(unknown) != maxRcpts || counts.Events != int64(2*maxRcpts+50) {
+	if len(unknown) != 1 || counts.Events != int64(maxRcpts+50+1) {
 		t.Errorf("%d recipients, %+v", len(unknown), counts)
+	}
+	for names := range unknown {
+		if len(names) != harvestwatch.MaxField || !strings.HasPrefix(names, "u0@k.example, u1@k.example, ") {
+			t.Errorf("%d bytes: %q", len(names), names)
+		}
 	}
 }
 
-// A front end takes every recipient and refuses the message.
+// A front end takes every recipient and refuses the message: one of them is unknown, and nobody can tell here which.
 func TestRefusedAfterData(t *testing.T) {
 	start := []string{"<MAIL FROM:<s@a.example>", ">250 2.1.0 Sender OK", "<RCPT TO:<gone@k.example>", ">250 2.1.5 Recipient OK", "<RSET", ">250 2.0.0 Resetting",
 		"<MAIL FROM:<s@a.example>", ">250 2.1.0 Sender OK", "<RCPT TO:<a@k.example>", "<RCPT TO:<x@far.example>", "<RCPT TO:<b@k.example>",
@@ -170,7 +175,7 @@ func TestRefusedAfterData(t *testing.T) {
 		"BDAT in pieces": {"<BDAT 5", "<BDAT 5", "<BDAT 5 LAST", ">550 5.1.1 User unknown", ">550 5.1.1 User unknown", ">550 5.1.1 User unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := append(append([]string{}, want...), "18 rcpt_unknown 203.0.113.77 to=a@k.example", "18 rcpt_unknown 203.0.113.77 to=b@k.example")
+			all := append(append([]string{}, want...), "18 rcpt_unknown 203.0.113.77 to=a@k.example, b@k.example")
 			expect(t, front.log(append(append([]string{}, start...), end...)...), all...)
 		})
 	}
@@ -197,6 +202,29 @@ func TestCopies(t *testing.T) {
 	row := bare[strings.LastIndex(bare, "2026"):]
 	if got, counts := run([]byte(bare+row), brief); len(got) != 2 || counts.Unparsed != 0 {
 		t.Errorf("%q %+v", got, counts)
+	}
+}
+
+// What the log of the server behind tells by name, the front end's doesn't tell without.
+func TestTheInnerLogKnowsBetter(t *testing.T) {
+	for rcpts, want := range map[int]int{1: 1, 2: 0} {
+		say := []string{"<MAIL FROM:<s@a.example>", ">250 2.1.0 Sender OK"}
+		for i := range rcpts {
+			say = append(say, fmt.Sprintf("<RCPT TO:<u%d@k.example>", i), ">250 2.1.5 Recipient OK")
+		}
+		got := 0
+		runWith(New(&site.Site{Inner: true}), front.log(append(say, "<DATA", ">354 go on", ">550 5.1.1 User unknown")...), func(ev *harvestwatch.Event) string {
+			if ev.Kind == harvestwatch.RcptUnknown {
+				got++
+			}
+			return ""
+		})
+		if got != want {
+			t.Errorf("%d recipients: %d unknown, want %d", rcpts, got, want)
+		}
+	}
+	if !IsInner([]byte("x,10.0.0.21:2525,y")) || IsInner([]byte("x,10.0.0.21:25,y")) {
+		t.Error("the inner server is told by another port")
 	}
 }
 
