@@ -7,6 +7,7 @@ import (
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
 	"github.com/harvestwatch/harvestwatch/parsers/exchange/twin"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
 const (
@@ -123,7 +124,7 @@ func TestLists(t *testing.T) {
 		`6 spam_refused 203.0.113.77 550 5.7.1 from=x@y.example to="a,b"@kontor.example`,
 		"6 spam_refused 203.0.113.77 550 5.7.1 from=x@y.example to=c@kontor.example")
 	expect(t, list(""), "6 spam_refused 203.0.113.77 550 5.7.1 from=x@y.example")
-	if events, _ := parse(ours(), list(strings.Repeat("a@kontor.example;", 1500))); len(events) != maxRecipients {
+	if events, _ := parse(golden.Ours(), list(strings.Repeat("a@kontor.example;", 1500))); len(events) != maxRecipients {
 		t.Errorf("%d events of a long list", len(events))
 	}
 }
@@ -135,7 +136,7 @@ func TestClientsText(t *testing.T) {
 	expect(t, head20+row20("203.0.113.77", "RecipientDoesNotExist", "203.0.113.66", "Sender Filter Agent", "OnMailCommand", "RejectCommand", `"554 5.1.0 x 550 5.1.1 User unknown"`, "RecipientDoesNotExist"),
 		"6 rcpt_refused 203.0.113.77 554 5.1.0 from=RecipientDoesNotExist to=203.0.113.66")
 	long := strings.Repeat("x", 300)
-	events, _ := parse(ours(), head20+row20("203.0.113.77", long, long, "Sender Filter Agent", "OnMailCommand", "RejectCommand", "554", ""))
+	events, _ := parse(golden.Ours(), head20+row20("203.0.113.77", long, long, "Sender Filter Agent", "OnMailCommand", "RejectCommand", "554", ""))
 	if len(events) != 1 || len(events[0].Sender) != harvestwatch.MaxField || len(events[0].Recipient) != harvestwatch.MaxField {
 		t.Errorf("texts are not cut: %v", events)
 	}
@@ -143,13 +144,13 @@ func TestClientsText(t *testing.T) {
 
 func TestTwins(t *testing.T) {
 	ip, _ := address.Parse([]byte("203.0.113.77"))
-	events, _ := parse(ours(), head20+
+	events, _ := parse(golden.Ours(), head20+
 		row20("203.0.113.77", "x@y.example", "A@kontor.example", "Recipient Filter Agent", "OnRcptCommand", "RejectCommand", "550 5.1.1", "RecipientDoesNotExist")+
 		row20("203.0.113.77", "x@y.example", "a@kontor.example", "Content Filter Agent", "OnEndOfData", "RejectMessage", "550 5.7.1", "SCL")+
 		row20("203.0.113.77", "", "", "Connection Filtering Agent", "OnConnect", "RejectConnection", "550 5.7.1", "LocalBlockList"))
 	for i, want := range []uint64{twin.Recipient(ip, []byte("a@kontor.example")), twin.Spam(ip, []byte("x@y.example")), twin.Recipient(ip, nil)} {
 		if events[i].Twin != want || events[i].Session != events[0].Session || events[i].Session == 0 || events[i].Join != 0 {
-			t.Errorf("event %d: %s", i, full(&events[i]))
+			t.Errorf("event %d: %s", i, golden.Full(&events[i]))
 		}
 	}
 }
@@ -165,5 +166,5 @@ func TestHeadless(t *testing.T) {
 }
 
 func BenchmarkAgent(b *testing.B) {
-	benchmark(b, head20, row20("203.0.113.77", "x@y.example", "a.name@kontor.example", "Recipient Filter Agent", "OnRcptCommand", "RejectCommand", "550 5.1.1 User unknown", "RecipientDoesNotExist"))
+	kit().Benchmark(b, head20, row20("203.0.113.77", "x@y.example", "a.name@kontor.example", "Recipient Filter Agent", "OnRcptCommand", "RejectCommand", "550 5.1.1 User unknown", "RecipientDoesNotExist"))
 }

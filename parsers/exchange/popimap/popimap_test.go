@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
 const head = "\ufeff#Software: Microsoft Exchange Server\r\n#Version: 15.0.0.0\r\n#Log-type: POP3 Log\r\n#Date: 2026-03-02T09:00:00.000Z\r\n#Fields: " + usual + "\r\n"
@@ -115,11 +116,11 @@ func TestHeadless(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("x", 300)
-	if events, _ := parse(ours(), line("203.0.113.77:1", long, "pass", "", popFail)); len(events[0].User) != harvestwatch.MaxField {
+	if events, _ := parse(golden.Ours(), line("203.0.113.77:1", long, "pass", "", popFail)); len(events[0].User) != harvestwatch.MaxField {
 		t.Error("a user's name is not cut")
 	}
 }
 
 func BenchmarkPopImap(b *testing.B) {
-	benchmark(b, head, line("203.0.113.77:50110", "jdoe", "pass", "*****", popFail), line("203.0.113.77:50110", "jdoe", "list", "", "R=ok;RpcC=1"))
+	kit().Benchmark(b, head, line("203.0.113.77:50110", "jdoe", "pass", "*****", popFail), line("203.0.113.77:50110", "jdoe", "list", "", "R=ok;RpcC=1"))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/harvestwatch/harvestwatch/parsers/address"
 	"github.com/harvestwatch/harvestwatch/parsers/exchange/twin"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
 const notFound = "'550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup'"
@@ -68,12 +69,12 @@ func TestSpam(t *testing.T) {
 // the joined row's.
 func TestFailTwins(t *testing.T) {
 	ip, _ := address.Parse([]byte("203.0.113.77"))
-	events, _ := parse(ours(), log(usual, of(usual, failed, "original-client-ip", "203.0.113.77")+of(usual, failed)+
+	events, _ := parse(golden.Ours(), log(usual, of(usual, failed, "original-client-ip", "203.0.113.77")+of(usual, failed)+
 		of(usual, failed, "original-client-ip", "192.0.2.9")+
 		of(usual, failed, "original-client-ip", "203.0.113.77", "source", "AGENT", "recipient-status", "550 5.7.1 spam")))
 	for i, want := range []uint64{twin.Recipient(ip, []byte("a@kontor.example")), 0, 0, twin.Spam(ip, []byte("x@x.example"))} {
 		if events[i].Twin != want || events[i].Addr.IsValid() || events[i].Join == 0 {
-			t.Errorf("event %d: %s", i, full(&events[i]))
+			t.Errorf("event %d: %s", i, golden.Full(&events[i]))
 		}
 	}
 }
@@ -88,10 +89,10 @@ func TestDeliver(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("a@kontor.example;", 1500)
-	if events, _ := parse(ours(), log(usual, of(usual, delivered, "recipient-address", long))); len(events) != maxRecipients {
+	if events, _ := parse(golden.Ours(), log(usual, of(usual, delivered, "recipient-address", long))); len(events) != maxRecipients {
 		t.Errorf("%d events of a long list", len(events))
 	}
-	if events, _ := parse(ours(), log(usual, of(usual, failed, "recipient-address", long, "recipient-status", notFound))); len(events) != maxRecipients {
+	if events, _ := parse(golden.Ours(), log(usual, of(usual, failed, "recipient-address", long, "recipient-status", notFound))); len(events) != maxRecipients {
 		t.Errorf("%d events of a long list", len(events))
 	}
 }

@@ -1,11 +1,6 @@
 package tracking
 
 import (
-	"bytes"
-	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
@@ -13,191 +8,19 @@ import (
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
-// ours is a site with two servers of its own and one domain.
-func ours() *site.Site {
-	return &site.Site{Own: []netip.Prefix{netip.MustParsePrefix("192.0.2.8/29")}, Domains: []string{"kontor.example"}}
-}
-
-// show writes what matters of an event.
-func show(ev *harvestwatch.Event) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d %s ", ev.Pos.Line, ev.Kind)
-	if ev.Addr.IsValid() {
-		b.WriteString(ev.Addr.String())
-	} else {
-		b.WriteByte('-')
-	}
-	if ev.Code != 0 {
-		fmt.Fprintf(&b, " %d", ev.Code)
-	}
-	if s := ev.Status.String(); s != "" {
-		fmt.Fprintf(&b, " %s", s)
-	}
-	if ev.Null {
-		b.WriteString(" null")
-	}
-	for _, f := range []struct {
-		name string
-		text []byte
-	}{{"from", ev.Sender}, {"to", ev.Recipient}, {"user", ev.User}} {
-		if len(f.text) > 0 {
-			fmt.Fprintf(&b, " %s=%s", f.name, f.text)
-		}
-	}
-	return b.String()
-}
-
-// full writes everything of an event.
-func full(ev *harvestwatch.Event) string {
-	return fmt.Sprintf("%s %d %x %x %x %v", show(ev), ev.Time, ev.Session, ev.Twin, ev.Join, ev.Pos)
-}
-
-// run gives one piece to a parser and returns the events, as copies.
-func run(p *Parser, l *harvestwatch.Lines) (events []harvestwatch.Event, counts harvestwatch.Counts) {
-	p.Lex(l)
-	counts = p.Fold(l, func(ev *harvestwatch.Event) { events = append(events, ev.Clone()) }, nil)
-	return events, counts
+func kit() *golden.Kit {
+	return &golden.Kit{Open: func(o *site.Site) golden.Stateful { return New(o) }, Share: Share, Dir: goldenDir}
 }
 
 func parse(o *site.Site, data string) ([]harvestwatch.Event, harvestwatch.Counts) {
-	return run(New(o), &harvestwatch.Lines{Data: []byte(data), Pos: harvestwatch.Pos{Line: 1}})
+	return kit().Parse(o, data)
 }
 
-// expect holds a log's events against lines that show wrote.
 func expect(t *testing.T, data string, want ...string) harvestwatch.Counts {
 	t.Helper()
-	events, counts := parse(ours(), data)
-	got := make([]string, len(events))
-	for i := range events {
-		got[i] = show(&events[i])
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("%s\ngot:\n  %s\nwant:\n  %s", data, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
-	}
-	return counts
+	return kit().Expect(t, data, want...)
 }
 
-// hold holds a log to what is promised of all logs: each line counts once, texts are bounded, and neither the cutting nor
-// a new parser at each line, which only knows what the last one gave out, changes an event.
-func hold(t *testing.T, data []byte) {
-	t.Helper()
-	events, counts := parse(ours(), string(data))
-	whole := make([]string, len(events))
-	lines := map[int64]bool{}
-	for i := range events {
-		ev := &events[i]
-		whole[i] = full(ev)
-		lines[ev.Pos.Offset] = true
-		for _, b := range [][]byte{ev.Sender, ev.Recipient, ev.User, ev.Helo} {
-			if len(b) > harvestwatch.MaxField {
-				t.Errorf("a text of %d bytes", len(b))
-			}
-		}
-		if ev.Kind == 0 || ev.Addr.Is4In6() || ev.Addr.Zone() != "" || ev.Addr.IsValid() && ours().IsOwn(ev.Addr) {
-			t.Errorf("an event of no kind or with an odd address: %s", full(ev))
-		}
-	}
-	pieces := bytes.SplitAfter(data, []byte("\n"))
-	if last := len(pieces) - 1; len(pieces[last]) == 0 {
-		pieces = pieces[:last]
-	}
-	if counts.Lines != int64(len(pieces)) || int64(len(lines))+counts.Ignored+counts.Unparsed != counts.Lines || counts.Events != int64(len(events)) {
-		t.Errorf("%d lines, %d with events, %d events: %+v", len(pieces), len(lines), len(events), counts)
-	}
-	disk := map[string][]byte{}
-	l := &harvestwatch.Lines{}
-	pos := harvestwatch.Pos{Line: 1}
-	var single []string
-	var sum harvestwatch.Counts
-	for _, piece := range pieces {
-		p := New(ours())
-		for key, value := range disk {
-			if err := p.Restore([]byte(key), value); err != nil {
-				t.Fatalf("restore %q: %v", key, err)
-			}
-		}
-		l.Data, l.Pos = piece, pos
-		events, counts := run(p, l)
-		sum.Add(counts)
-		for i := range events {
-			single = append(single, full(&events[i]))
-		}
-		p.Changes(func(key, value []byte) {
-			if value == nil {
-				delete(disk, string(key))
-				return
-			}
-			disk[string(key)] = bytes.Clone(value)
-		})
-		p.Changes(func(key, _ []byte) { t.Errorf("%q is given out twice", key) })
-		pos.Line++
-		pos.Offset += int64(len(piece))
-	}
-	if !slices.Equal(whole, single) || sum != counts {
-		t.Errorf("%q\nin one piece, %+v:\n  %s\nline by line, %+v:\n  %s", data, counts, strings.Join(whole, "\n  "), sum, strings.Join(single, "\n  "))
-	}
-}
-
-func TestGoldensHold(t *testing.T) {
-	for _, l := range golden.Load(t, goldenDir) {
-		t.Run(l.Name, func(t *testing.T) {
-			hold(t, l.Data)
-			if share := Share(l.Data); share < 0.9 {
-				t.Errorf("only %.2f of it is understood", share)
-			}
-		})
-	}
-}
-
-func TestForeignState(t *testing.T) {
-	p := New(ours())
-	for _, c := range [][2]string{{"", ""}, {"x", "y"}, {"#", ""}, {"#", "\x02"}, {"##", "\x00a"}, {"f1234567", "short"}, {"o12345678", "1234567812345678"}} {
-		if err := p.Restore([]byte(c[0]), []byte(c[1])); err == nil {
-			t.Errorf("%q under %q is taken for state", c[1], c[0])
-		}
-	}
-	p.Changes(func(key, _ []byte) { t.Errorf("%q was changed", key) })
-}
-
-func FuzzHold(f *testing.F) {
-	for _, l := range golden.Load(f, goldenDir) {
-		f.Add(l.Data[:min(len(l.Data), 4000)])
-	}
-	for _, s := range seeds {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 1<<13 { // a parser for each line is slow
-			return
-		}
-		hold(t, data)
-		if s := Share(data); s < 0 || s > 1 {
-			t.Errorf("a share of %v", s)
-		}
-	})
-}
-
-// benchmark measures Lex and Fold of a log that repeats rows to about a mebibyte.
-func benchmark(b *testing.B, head string, rows ...string) {
-	data := []byte(head + strings.Repeat(strings.Join(rows, ""), 1<<20/len(strings.Join(rows, ""))))
-	p := New(ours())
-	l := &harvestwatch.Lines{Data: data}
-	emit := func(*harvestwatch.Event) {}
-	p.Lex(l)
-	p.Fold(l, emit, nil)
-	b.Run("Lex", func(b *testing.B) {
-		b.SetBytes(int64(len(data)))
-		b.ReportAllocs()
-		for b.Loop() {
-			p.Lex(l)
-		}
-	})
-	b.Run("Both", func(b *testing.B) {
-		b.SetBytes(int64(len(data)))
-		b.ReportAllocs()
-		for b.Loop() {
-			p.Lex(l)
-			p.Fold(l, emit, nil)
-		}
-	})
-}
+func TestGoldensHold(t *testing.T)  { kit().Goldens(t) }
+func TestForeignState(t *testing.T) { kit().ForeignState(t) }
+func FuzzHold(f *testing.F)         { kit().Fuzz(f, seeds...) }

@@ -2,6 +2,7 @@ package tracking
 
 import (
 	"fmt"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 	"strings"
 	"testing"
 
@@ -82,7 +83,7 @@ func TestEveryVersionJoins(t *testing.T) {
 			data := log(fields, with(fields, received, 101)+with(fields, delivered, 101)+with(fields, failed, 101))
 			expect(t, data, "5 accepted 203.0.113.77 from=x@x.example", "6 delivered - from=x@x.example to=b@kontor.example",
 				"7 rcpt_unknown - 550 5.1.1 from=x@x.example to=a@kontor.example")
-			events, _ := parse(ours(), data)
+			events, _ := parse(golden.Ours(), data)
 			ip, _ := address.Parse([]byte("203.0.113.77"))
 			if j := events[0].Join; j == 0 || events[1].Join != j || events[2].Join != j || events[0].Session == 0 {
 				t.Error("the rows are not joined")
@@ -99,7 +100,7 @@ func TestEveryVersionJoins(t *testing.T) {
 func TestBorrowedMessageID(t *testing.T) {
 	for name, fields := range versions {
 		t.Run(name, func(t *testing.T) {
-			events, _ := parse(ours(), log(fields, with(fields, received, 101, "client-ip", "198.51.100.20")+with(fields, received, 102)+
+			events, _ := parse(golden.Ours(), log(fields, with(fields, received, 101, "client-ip", "198.51.100.20")+with(fields, received, 102)+
 				with(fields, delivered, 101)+with(fields, failed, 102)))
 			honest, attacker := events[0].Join, events[1].Join
 			if honest == attacker || events[2].Join != honest || events[3].Join != attacker {
@@ -112,20 +113,20 @@ func TestBorrowedMessageID(t *testing.T) {
 // An internal id is a server's own; the same number on two servers with two Message-IDs is two messages. And the id that
 // the organization gives counts even where a later server gives another number.
 func TestIDsOfTwoServers(t *testing.T) {
-	events, _ := parse(ours(), log(fields10, of(fields10, received)+of(fields10, received, "message-id", "<m2@y.example>", "server-hostname", "HUB2")))
+	events, _ := parse(golden.Ours(), log(fields10, of(fields10, received)+of(fields10, received, "message-id", "<m2@y.example>", "server-hostname", "HUB2")))
 	if events[0].Join == events[1].Join {
 		t.Error("two messages of two servers are one")
 	}
-	events, _ = parse(ours(), log(usual, of(usual, received, "network-message-id", guid1)+
+	events, _ = parse(golden.Ours(), log(usual, of(usual, received, "network-message-id", guid1)+
 		of(usual, delivered, "network-message-id", strings.ToUpper(guid1), "internal-message-id", "77")))
 	if events[0].Join != events[1].Join {
 		t.Error("one message of two servers is two")
 	}
-	events, _ = parse(ours(), log(fields10, of(fields10, received, "internal-message-id", "")+of(fields10, delivered, "internal-message-id", "0")))
+	events, _ = parse(golden.Ours(), log(fields10, of(fields10, received, "internal-message-id", "")+of(fields10, delivered, "internal-message-id", "0")))
 	if events[0].Join != twin.Join([]byte("m1@x.example")) || events[1].Join != events[0].Join {
 		t.Error("a message without an internal id doesn't go by its Message-ID")
 	}
-	events, _ = parse(ours(), log(usual, of(usual, received, "network-message-id", guid1)+of(usual, received, "internal-message-id", "", "message-id", guid1)))
+	events, _ = parse(golden.Ours(), log(usual, of(usual, received, "network-message-id", guid1)+of(usual, received, "internal-message-id", "", "message-id", guid1)))
 	if events[0].Join == events[1].Join {
 		t.Error("a Message-ID that looks like an organization's id is taken for it")
 	}
@@ -136,22 +137,22 @@ func TestForks(t *testing.T) {
 		of(fields10, delivered, "internal-message-id", "103")+of(fields10, failed, "internal-message-id", "102"))
 	expect(t, data, "5 accepted 203.0.113.77 from=x@x.example", "8 delivered - from=x@x.example to=b@kontor.example",
 		"9 rcpt_unknown - 550 5.1.1 from=x@x.example to=a@kontor.example")
-	events, _ := parse(ours(), data)
+	events, _ := parse(golden.Ours(), data)
 	if events[1].Join != events[0].Join || events[2].Join != events[0].Join {
 		t.Error("what was split off is not joined to its original")
 	}
-	hold(t, []byte(data))
-	events, _ = parse(ours(), log(fields10, of(fields10, received)+of(fields10, forked, "message-id", "<m2@x.example>")+
+	kit().Hold(t, []byte(data))
+	events, _ = parse(golden.Ours(), log(fields10, of(fields10, received)+of(fields10, forked, "message-id", "<m2@x.example>")+
 		of(fields10, delivered, "internal-message-id", "102")))
 	if events[1].Join == events[0].Join {
 		t.Error("another message's part is joined")
 	}
-	p := New(ours())
+	p := New(golden.Ours())
 	var rows strings.Builder
 	for i := range MaxForks + 10 {
 		rows.WriteString(of(fields10, forked, "internal-message-id", fmt.Sprint(1000+i)))
 	}
-	run(p, &harvestwatch.Lines{Data: []byte(log(fields10, rows.String()))})
+	golden.Piece(p, &harvestwatch.Lines{Data: []byte(log(fields10, rows.String()))})
 	if p.forks.Len() != MaxForks {
 		t.Errorf("%d forks are remembered", p.forks.Len())
 	}
@@ -244,5 +245,5 @@ func BenchmarkTracking(b *testing.B) {
 		rows = append(rows, with(usual, received, 1000+i), with(usual, failed, 1000+i), with(usual, delivered, 1000+i),
 			of(usual, failed, "source", "DSN", "event-id", "DSN"))
 	}
-	benchmark(b, log(usual, ""), rows...)
+	kit().Benchmark(b, log(usual, ""), rows...)
 }

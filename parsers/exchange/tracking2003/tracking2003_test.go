@@ -2,6 +2,7 @@ package tracking2003
 
 import (
 	"fmt"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 	"strings"
 	"testing"
 
@@ -43,17 +44,17 @@ func TestRows(t *testing.T) {
 	if counts.Unparsed != 0 || counts.Ignored != 6 {
 		t.Errorf("%+v", counts)
 	}
-	events, _ := parse(ours(), data)
+	events, _ := parse(golden.Ours(), data)
 	ip, _ := address.Parse([]byte("203.0.113.77"))
 	for _, ev := range events[:5] {
 		if ev.Join == 0 || ev.Join != events[0].Join {
-			t.Errorf("not joined: %s", full(&ev))
+			t.Errorf("not joined: %s", golden.Full(&ev))
 		}
 	}
 	if events[0].Twin != twin.Message(ip, []byte("1@x.example")) || events[0].When().String() != "2004-04-06 09:00:05 +0000 UTC" {
-		t.Errorf("%s", full(&events[0]))
+		t.Errorf("%s", golden.Full(&events[0]))
 	}
-	hold(t, []byte(data))
+	kit().Hold(t, []byte(data))
 }
 
 func TestNobody(t *testing.T) {
@@ -74,14 +75,14 @@ func TestBorrowedID(t *testing.T) {
 		row(1028, "-", "info@kontor.example", id, "0", "n@partner.example") +
 		row(1030, "-", "nobody@kontor.example", id, "550 5.1.1", "n@partner.example") +
 		row(1028, "-", "alias@kontor.example", id, "0", "n@partner.example")
-	events, counts := parse(ours(), data)
+	events, counts := parse(golden.Ours(), data)
 	if len(events) != 4 || counts.Ignored != 4 {
 		t.Fatalf("%d events, %+v", len(events), counts)
 	}
 	if honest, attacker := events[0].Join, events[1].Join; honest == attacker || events[2].Join != honest || events[3].Join != attacker {
 		t.Errorf("honest %x, attacker %x, delivered %x, failed %x", honest, attacker, events[2].Join, events[3].Join)
 	}
-	hold(t, []byte(data))
+	kit().Hold(t, []byte(data))
 }
 
 // A tab in the client's text would shift the columns: such a row is not read.
@@ -108,7 +109,7 @@ func TestTabs(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	p := New(ours())
+	p := New(golden.Ours())
 	tok := token{op: opReceive, ip: address.IP{Lo: 0xffff<<32 | 203<<24 | 1}}
 	for i := range MaxRecipients + 10 {
 		tok.message, tok.recipient = fmt.Append(nil, i/2), fmt.Append(nil, i)
@@ -127,5 +128,5 @@ func BenchmarkTracking2003(b *testing.B) {
 			rows = append(rows, row(event, "203.0.113.77", "a@kontor.example", id, "0", "x@x.example"))
 		}
 	}
-	benchmark(b, head, rows...)
+	kit().Benchmark(b, head, rows...)
 }

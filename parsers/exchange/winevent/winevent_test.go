@@ -6,6 +6,7 @@ import (
 
 	"github.com/harvestwatch/harvestwatch/parsers/address"
 	"github.com/harvestwatch/harvestwatch/parsers/exchange/twin"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
 const (
@@ -43,13 +44,13 @@ func TestEvents(t *testing.T) {
 	if counts.Unparsed != 0 || counts.Lines != 34 {
 		t.Errorf("%+v", counts)
 	}
-	events, _ := parse(ours(), one)
+	events, _ := parse(golden.Ours(), one)
 	ip, _ := address.Parse([]byte("203.0.113.77"))
 	if events[0].Twin != twin.Auth(ip, []byte("MBX01"), []byte("Default Frontend MBX01")) || events[0].Time%1e9 != 123456700 {
-		t.Errorf("%s", full(&events[0]))
+		t.Errorf("%s", golden.Full(&events[0]))
 	}
 	for _, data := range []string{one + "\n" + other + "\n" + six + "\n", pretty(one) + pretty(other) + pretty(six), one + six + pretty(one)} {
-		hold(t, []byte(data))
+		kit().Hold(t, []byte(data))
 	}
 }
 
@@ -98,13 +99,13 @@ func TestTornEvent(t *testing.T) {
 	if counts.Lines != 10 {
 		t.Errorf("%+v", counts)
 	}
-	hold(t, []byte(data))
+	kit().Hold(t, []byte(data))
 }
 
 func TestLargeEvent(t *testing.T) {
 	good := event("MSExchangeTransport", "1035", failure("LogonDenied", "203.0.113.77"))
 	data := strings.TrimSuffix(good, end) + "\n" + strings.Repeat(strings.Repeat("x", 999)+"\n", 200) + end + "\n" + good + "\n"
-	p := New(ours())
+	p := New(golden.Ours())
 	counts := expect(t, data, "203 auth_fail 203.0.113.77")
 	if counts.Unparsed != 1 {
 		t.Errorf("%+v", counts)
@@ -114,9 +115,9 @@ func TestLargeEvent(t *testing.T) {
 	if len(p.part) != 0 || !p.large {
 		t.Error("the part of a large event is kept")
 	}
-	hold(t, []byte(data))
+	kit().Hold(t, []byte(data))
 }
 
 func BenchmarkWinevent(b *testing.B) {
-	benchmark(b, "", event("MSExchangeFrontEndTransport", "1035", failure("LogonDenied", "[203.0.113.77]"))+"\n", event("Application", "1", "<Data>x</Data>")+"\n")
+	kit().Benchmark(b, "", event("MSExchangeFrontEndTransport", "1035", failure("LogonDenied", "[203.0.113.77]"))+"\n", event("Application", "1", "<Data>x</Data>")+"\n")
 }
