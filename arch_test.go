@@ -31,8 +31,9 @@ var mayImport = []struct {
 	{"store", []string{""}, "the store keeps what it is given"},
 	{"internal/tailer", nil, "files are read without knowing what they say"},
 	{"internal/pipeline", []string{"", "parsers/memory"}, "the loop knows nouns and the bounded table; its parts come in through its own interfaces"},
-	{"internal/access", nil, "a database gives tables; what they mean is the mapping's"},
-	{"internal/journal", nil, "the journal gives entries; what they say is the parsers'"},
+	{"internal/child", nil, "it starts what it is given"},
+	{"internal/access", []string{"internal/child"}, "a database gives tables; what they mean is the mapping's"},
+	{"internal/journal", []string{"internal/child"}, "the journal gives entries; what they say is the parsers'"},
 	{"internal/recipients", nil, "a list of addresses is a list of addresses"},
 	{"internal/discover", []string{"", "parsers/site", "internal/access"}, "it proposes a mapping, and reads what a mapping can read"},
 	{"internal/control", nil, "the socket carries what others mean"},
@@ -54,7 +55,7 @@ var owners = map[string]string{
 	"github.com/pelletier/go-toml/v2": "rules cmd/harvestwatch",
 	"github.com/rogpeppe/go-internal": "cmd/harvestwatch",
 	"github.com/google/go-cmp":        "",
-	"golang.org/x/sys":                "internal/tailer firewall/nft internal/nstest cmd/harvestwatch",
+	"golang.org/x/sys":                "internal/tailer internal/child firewall/nft internal/nstest cmd/harvestwatch",
 	"golang.org/x/sync":               "",
 	"github.com/go-ldap/ldap/v3":      "internal/recipients",
 }
@@ -62,7 +63,7 @@ var owners = map[string]string{
 // bannedImports are packages that no code of a folder may import, tests apart.
 var bannedImports = []struct{ folder, pkg, why, except string }{
 	{"", "os/exec", "no program is started but mdb-export and journalctl, with fixed arguments: a log's bytes could reach a command line",
-		"internal/access internal/journal"},
+		"internal/access internal/journal internal/child"},
 	{"", "unsafe", "bytes that an attacker wrote are handled by the compiler's rules", ""},
 	{"", "log", "what happens is told through values and slog, not through a global", ""},
 	{"detector", "os", "the detector does no I/O", ""},

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/harvestwatch/harvestwatch/internal/child"
 )
 
 // errExit says that a program ended with a status other than 0.
@@ -45,7 +47,7 @@ func (d *DB) start(ctx context.Context, limit int64, name string, args ...string
 	r.cmd.Stderr = r.stderr
 	r.cmd.WaitDelay = time.Second // then the pipe is closed even if a child of the program holds it open
 	if r.pipe, err = r.cmd.StdoutPipe(); err == nil {
-		err = r.cmd.Start()
+		err = child.Start(r.cmd)
 	}
 	if err != nil {
 		r.cancel()

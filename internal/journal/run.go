@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/harvestwatch/harvestwatch/internal/child"
 )
 
 // killDelay is how long journalctl may live on after it closed its output, and something may keep its outputs open
@@ -32,7 +34,7 @@ func run(ctx context.Context, program string, args []string, out func(c *Chunk, 
 		return fmt.Errorf("start %s: %w", program, err)
 	}
 	defer bind(cmd)()
-	if err := cmd.Start(); err != nil {
+	if err := child.Start(cmd); err != nil {
 		return fmt.Errorf("start %s: %w; install systemd's journalctl, or read the log from files", program, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = stdout.Close() }) // somebody else may hold its other end
