@@ -158,8 +158,8 @@ func appendField(b []byte, name string, value []byte) []byte {
 	return appendString(b, value)
 }
 
-// appendString appends bytes from a log as a JSON string (RFC 8259 section 7). Broken UTF-8 becomes U+FFFD. Control
-// characters, and the characters of Unicode that move a terminal's text about or break lines, are escaped.
+// appendString appends bytes from a log as a JSON string (RFC 8259 section 7). A byte that is no UTF-8 is read as Windows
+// writes it in western Europe (code page 1252), or becomes U+FFFD where that has nothing there. Control characters, and the characters of Unicode that move a terminal's text about or break lines, are escaped.
 func appendString(b, s []byte) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -177,6 +177,9 @@ func appendString(b, s []byte) []byte {
 			continue
 		}
 		r, n := utf8.DecodeRune(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			r = windows1252(s[i])
+		}
 		if unsafeRune(r) {
 			b = append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 		} else {
@@ -185,6 +188,22 @@ func appendString(b, s []byte) []byte {
 		i += n
 	}
 	return append(b, '"')
+}
+
+// windows1252 returns the character that a byte from 0x80 on stands for in code page 1252.
+func windows1252(c byte) rune {
+	const high = "€\ufffd‚ƒ„…†‡ˆ‰Š‹Œ\ufffdŽ\ufffd\ufffd‘’“”•–—˜™š›œ\ufffdžŸ" // 0x80 to 0x9f
+	if c >= 0xa0 {
+		return rune(c)
+	}
+	n := int(c - 0x80)
+	for _, r := range high {
+		if n == 0 {
+			return r
+		}
+		n--
+	}
+	return utf8.RuneError
 }
 
 // unsafeRune reports whether a character must not reach a terminal: C1 controls, line and paragraph separators,
