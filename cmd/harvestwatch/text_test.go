@@ -7,7 +7,7 @@ import (
 
 func TestAppendString(t *testing.T) {
 	for in, want := range map[string]string{
-		"m\xfcller@kontor.example": "müller@kontor.example", "\x80\x99": "€’", "\x81": "\ufffd", "müller": "müller",
+		"m\xfcller@kontor.example": "müller@kontor.example", "\x80\x92": "€’", "\x81": "\ufffd", "müller": "müller",
 		"\x1b[31m\x00\"\\\n": "\x1b[31m\x00\"\\\n", "\u202e": "\u202e",
 	} {
 		out := appendString(nil, []byte(in))
