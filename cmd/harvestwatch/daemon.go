@@ -49,6 +49,7 @@ type daemon struct {
 	live       *live
 	timeline   *pipeline.Timeline // belongs to the loop's goroutine
 	recipients *recipients.Source // nil where none is configured; safe for concurrent use
+	tableEvery time.Duration      // how often a database is looked at
 	started    time.Time
 	stats      daemonStats
 }
@@ -71,7 +72,7 @@ func (d *daemon) poke() {
 // newDaemon opens everything the daemon needs, in the order in which a mistake is cheapest: the configuration's own
 // first, the firewall last.
 func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) (*daemon, error) {
-	d := &daemon{p: p, cfg: cfg, log: log, files: &files{}, samples: map[string]parsers.Parser{}, started: p.now()}
+	d := &daemon{p: p, cfg: cfg, log: log, files: &files{}, samples: map[string]parsers.Parser{}, tableEvery: tableEvery, started: p.now()}
 	d.live = &live{d: d, arrivals: make(chan arrival), asks: make(chan func())}
 	var err error
 	if d.set, err = loadRules(cfg.Rules); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,8 @@ type RecipientsConfig struct {
 	Delimiter    string `toml:"delimiter"`     // of address extensions, as Postfix's recipient_delimiter; default: none
 	Refresh      string `toml:"refresh"`       // how often the list is read again; default 1h
 
-	every time.Duration
+	every  time.Duration
+	listed chan struct{} // closed when the list was read for the first time, or could not be
 }
 
 // complete checks the values and fills in the defaults.
@@ -42,7 +44,10 @@ func (c *RecipientsConfig) complete() error {
 	if err != nil {
 		return mistake("recipients.refresh", 0, "is %q: %w", c.Refresh, err)
 	}
-	c.every = every
+	c.every, c.listed = every, make(chan struct{})
+	if c.URL == "" && cmp.Or(c.Bind, c.PasswordFile, c.Base, c.Filter) != "" {
+		return mistake("recipients.url", 0, "is missing: name the directory that the other keys are about")
+	}
 	if c.URL == "" {
 		return nil
 	}
@@ -51,7 +56,7 @@ func (c *RecipientsConfig) complete() error {
 		password = "it is read when it is needed"
 	}
 	if err := c.directory(password).Check(); err != nil {
-		return mistake("recipients.url", 0, "can't be used: %w", err)
+		return mistake("recipients.url", 0, "can't be used: %w", oneText(err))
 	}
 	return nil
 }
@@ -75,7 +80,7 @@ func (c *RecipientsConfig) source(cfg *Config) (*recipients.Source, error) {
 	if c.PasswordFile != "" {
 		text, err := os.ReadFile(c.PasswordFile)
 		if err != nil {
-			return nil, usage("read the directory's password: %w", err)
+			return nil, usage("read the directory's password, which recipients.password_file names: %w", err)
 		}
 		password = strings.TrimRight(string(text), "\r\n")
 	}
@@ -91,8 +96,12 @@ func (c *RecipientsConfig) source(cfg *Config) (*recipients.Source, error) {
 func (d *daemon) refreshRecipients(ctx context.Context) error {
 	timer := time.NewTimer(d.cfg.Recipients.every)
 	defer timer.Stop()
-	for {
-		if err := d.recipients.Refresh(ctx); err != nil && ctx.Err() == nil {
+	for first := true; ; first = false {
+		err := d.recipients.Refresh(ctx)
+		if first {
+			close(d.cfg.Recipients.listed)
+		}
+		if err != nil && ctx.Err() == nil {
 			d.log.Warn("the list of recipients could not be refreshed", "error", err, "valid", d.recipients.Current().Len())
 		} else if err == nil {
 			d.log.Debug("the list of recipients was refreshed", "valid", d.recipients.Current().Len())
@@ -103,6 +112,24 @@ func (d *daemon) refreshRecipients(ctx context.Context) error {
 		case <-timer.C:
 			timer.Reset(d.cfg.Recipients.every)
 		}
+	}
+}
+
+// listWait is how long the logs wait for the list after a start. A directory that doesn't answer must not hold them up.
+const listWait = 30 * time.Second
+
+// awaitRecipients waits for the list, so that what came while the daemon was down is judged by it too.
+func (d *daemon) awaitRecipients(ctx context.Context) {
+	if d.recipients == nil {
+		return
+	}
+	timer := time.NewTimer(listWait)
+	defer timer.Stop()
+	select {
+	case <-d.cfg.Recipients.listed:
+	case <-timer.C:
+		d.log.Warn("the list of recipients is not there yet: until it is, the servers are believed")
+	case <-ctx.Done():
 	}
 }
 

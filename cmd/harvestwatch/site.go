@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -109,14 +111,17 @@ func loadMapping(path string) (*site.Fields, error) {
 	}
 	var m mapping
 	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&m); err != nil {
-		return nil, tomlError(path, err)
+		return nil, oneText(tomlError(path, err))
 	}
 	f, err := m.fields()
 	if err != nil {
-		return nil, &codeError{exitUsage, located(path, data, err)}
+		return nil, oneText(located(path, data, err))
 	}
 	return f, nil
 }
+
+// oneText makes several mistakes one: what names the place of a mistake would take those within it for its own.
+func oneText(err error) error { return usage("%s", err.Error()) }
 
 // fields checks the mapping.
 func (m *mapping) fields() (*site.Fields, error) {
@@ -133,8 +138,8 @@ func (m *mapping) fields() (*site.Fields, error) {
 	if m.Kind != "" {
 		f.Kind = kind("kind", m.Kind)
 	}
-	for text, name := range m.Verdicts {
-		f.Verdicts[strings.ToLower(text)] = kind("verdicts", name)
+	for _, text := range slices.Sorted(maps.Keys(m.Verdicts)) {
+		f.Verdicts[strings.ToLower(text)] = kind("verdicts."+strconv.Quote(text), m.Verdicts[text])
 	}
 	switch {
 	case m.Pattern != "":

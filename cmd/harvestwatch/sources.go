@@ -51,6 +51,7 @@ const journalScheme = "journald:"
 
 // follow delivers what an input says to the loop. It runs in a goroutine of its own.
 func (d *daemon) follow(ctx context.Context, in *liveInput, from mark) error {
+	d.awaitRecipients(ctx)
 	switch {
 	case strings.HasPrefix(in.cfg.Path, journalScheme):
 		return d.followJournal(ctx, in, from)
@@ -80,16 +81,19 @@ func (d *daemon) followJournal(ctx context.Context, in *liveInput, from mark) er
 	o := journal.Options{Directory: strings.TrimPrefix(in.cfg.Path, journalScheme), Matches: journal.Mail(), FromEnd: in.cfg.Start == "end"}
 	read := from.Read
 	o.Status = func(s journal.Status) {
-		if s.State == journal.Following {
+		switch s.State {
+		case journal.Following:
 			in.problem.set("")
 			d.log.Info("following", "log", in.cfg.Path)
 			if from.IsZero() && s.Cursor != "" {
 				d.remember(ctx, in, mark{Entry: s.Cursor})
 			}
-			return
+		case journal.Gone:
+			d.log.Warn("the journal has deleted entries that were not read yet", "log", in.cfg.Path)
+		default:
+			in.problem.set(fmt.Sprintf("%s: %v", s.State, s.Err))
+			d.log.Warn("a log can't be followed", "log", in.cfg.Path, "state", s.State.String(), "error", s.Err)
 		}
-		in.problem.set(fmt.Sprintf("%s: %v", s.State, s.Err))
-		d.log.Warn("a log can't be followed", "log", in.cfg.Path, "state", s.State.String(), "error", s.Err)
 	}
 	return journal.Follow(ctx, o, from.Entry, func(c *journal.Chunk) error {
 		a := d.arrivalOf(in, c.Data, c.Lines, &read)
@@ -107,7 +111,7 @@ func (d *daemon) arrivalOf(in *liveInput, data []byte, count int, read *int64) a
 	return a
 }
 
-// tableEvery is how often a database is looked at.
+// tableEvery is how often a database is looked at, but in tests.
 const tableEvery = 15 * time.Second
 
 // followTable follows a table of an Access database by its highest key.
@@ -119,6 +123,7 @@ func (d *daemon) followTable(ctx context.Context, in *liveInput, from mark) erro
 		return fmt.Errorf("%w; name the table and its key in %s", err, in.cfg.Mapping)
 	}
 	read := from.Read
+	var backwards error // the highest key fell, and there were no new rows since
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -128,6 +133,12 @@ func (d *daemon) followTable(ctx context.Context, in *liveInput, from mark) erro
 		case <-timer.C:
 		}
 		rows, highest, err := f.Poll(ctx)
+		if err == nil && len(rows) == 0 {
+			err = backwards // told once for each state of the file
+		}
+		if backwards = nil; errors.Is(err, access.ErrBackwards) {
+			backwards = err
+		}
 		d.heardTable(in, err)
 		if len(rows) > 0 {
 			a := d.arrivalOf(in, rows, strings.Count(string(rows), "\n"), &read)
@@ -136,7 +147,7 @@ func (d *daemon) followTable(ctx context.Context, in *liveInput, from mark) erro
 				return err
 			}
 		}
-		if timer.Reset(tableEvery); err == nil && f.More() {
+		if timer.Reset(d.tableEvery); err == nil && f.More() {
 			timer.Reset(0)
 		}
 	}
