@@ -86,7 +86,7 @@ type Outcome struct {
 	Future  bool     // the event's stamp lies ahead of the clock: it was not shown to the detector
 	Late    bool     // the event is too old for every window and was left out
 	Ignored bool     // no rule counts such an event, or it has no source
-	Void    bool     // nothing is to count it, the detector didn't see it: another log told the same deed, or it was mail to nobody
+	Void    bool     // nothing is to count it, and the detector didn't see it: another log told the same deed
 }
 
 // Standing is how near a source came to a rule's threshold, for the answer to "why was it not blocked?".

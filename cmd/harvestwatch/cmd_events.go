@@ -20,8 +20,8 @@ func (p *program) eventsCommand() *cli.Command {
 		Usage:     "print what the logs say that clients did, one JSON object a line",
 		ArgsUsage: "LOG...",
 		Description: "The fields: time, kind, source, helo, sender, recipient, user, code, enhanced, session, input, line.\n" +
-			"null_sender, began and void (another log told the same deed, or it was mail to nobody: it does not count) are\n" +
-			"there where they say something. Fields are added freely, none is renamed. --unparsed prints the lines that nobody understood instead.",
+			"null_sender, began and void (another log told the same deed: it does not count) are there where they say\n" +
+			"something. Fields are added freely, none is renamed. --unparsed prints the lines that nobody understood instead.",
 		Flags: append(readFlags(), &cli.BoolFlag{Name: "unparsed", Usage: "print the lines that were not understood"}),
 		Action: func(c *cli.Context) error {
 			o, err := p.readOptions(c)

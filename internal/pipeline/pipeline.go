@@ -77,7 +77,7 @@ type Engine struct {
 	// Timeline brings what several streams tell together; nil where there is nothing to bring together.
 	Timeline *Timeline
 	// Missing reports that the site certainly has no such recipient, though a server accepted it; nil for servers that
-	// are believed. An accepted recipient that is missing is one that was refused, and nothing is delivered to it.
+	// are believed. A recipient that was accepted, or delivered to, and is missing is one that was refused.
 	Missing func(recipient []byte) bool
 }
 
@@ -132,8 +132,10 @@ func (e *Engine) event(ev *harvestwatch.Event, twin bool, ceiling int64, sink Si
 	case ceiling != 0 && ev.Time > ceiling:
 		sink.Event(ev, &harvestwatch.Outcome{Future: true, Ignored: true})
 		return
-	case twin || !e.exists(ev):
+	case twin:
 		sink.Event(ev, &harvestwatch.Outcome{Void: true, Ignored: true})
+		return
+	case !e.exists(ev):
 		return
 	}
 	out := e.Detector.Observe(ev)
@@ -145,15 +147,16 @@ func (e *Engine) event(ev *harvestwatch.Event, twin bool, ceiling int64, sink Si
 	sink.Event(ev, &out)
 }
 
-// exists turns the acceptance of a recipient that is missing into a refusal; it reports false for a delivery to one.
+// exists turns mail for a recipient that is missing into a refusal. It reports false for a delivery that the log of the
+// dialogue tells (it has the reply's code): its acceptance was turned into the refusal already.
 func (e *Engine) exists(ev *harvestwatch.Event) bool {
 	accepted := ev.Kind == harvestwatch.RcptOK || ev.Kind == harvestwatch.Delivered
 	if e.Missing == nil || !accepted || !e.Missing(ev.Recipient) {
 		return true
 	}
-	if ev.Kind == harvestwatch.RcptOK {
-		ev.Kind = harvestwatch.RcptUnknown
-		return true
+	if ev.Kind == harvestwatch.Delivered && ev.Code != 0 {
+		return false
 	}
-	return false
+	ev.Kind, ev.Code, ev.Status = harvestwatch.RcptUnknown, 0, harvestwatch.Enhanced{} // no server refused it
+	return true
 }

@@ -1,6 +1,9 @@
 package pipeline
 
 import (
+	"encoding/binary"
+	"hash/fnv"
+
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/memory"
 )
@@ -12,8 +15,14 @@ const (
 	maxChain    = 256     // deeds with one twin that are looked at
 	maxMessages = 1 << 17 // messages whose client is known
 	maxAwaited  = 1 << 13 // messages whose client isn't known yet
-	maxHeld     = 1 << 16 // events of theirs
+	maxHeld     = 1 << 16 // events of theirs, and deliveries on trial
+	maxTrials   = 1 << 12 // messages whose deliveries are on trial
+	maxTaken    = 1 << 16 // messages that another log knows more of
 )
+
+// trialTime is how long a delivery that only the dialogue's log tells is on trial, in nanoseconds of event time: a log
+// that knows better (what filters said, where the message went) dates it within seconds.
+const trialTime = 10 * int64(1e9)
 
 // Timeline makes one story of what several logs of a site tell: a deed that several tell counts once (Event.Twin), and
 // an event that names a message only gets the client from the event that brought the message in (Event.Join), whichever
@@ -25,6 +34,8 @@ type Timeline struct {
 	next     uint64             // number of the next deed
 	messages *memory.Table[uint64, message]
 	awaited  *memory.Table[uint64, awaited]
+	trials   *memory.Table[uint64, awaited]  // deliveries on trial, by their Join
+	taken    *memory.Table[uint64, struct{}] // Joins of messages that another log knows more of
 	held     int
 }
 
@@ -41,7 +52,7 @@ type deed struct {
 	by    [maxWitnesses]uint32 // ids of the streams that told it, 0 for none
 }
 
-// maxWitnesses is how many logs may tell one deed; what more of them tell counts again.
+// maxWitnesses is how many logs are noted for one deed; what more of them tell is taken for it, however often they do.
 const maxWitnesses = 6
 
 // message is whose message it was.
@@ -52,8 +63,11 @@ type message struct {
 	null    bool
 }
 
-// awaited are events that wait for the client of their message.
-type awaited struct{ events []harvestwatch.Event }
+// awaited are events of one message that wait: for its client, or for another log to know better.
+type awaited struct {
+	events  []harvestwatch.Event
+	streams []uint32 // ids of the streams that told deliveries on trial
+}
 
 // NewTimeline returns the timeline of streams that the ids name, by their numbers. An id is not 0 and stays the same
 // from run to run.
@@ -64,32 +78,109 @@ func NewTimeline(ids []uint32) *Timeline {
 		latest:   map[twinKey]uint64{},
 		messages: memory.NewTable[uint64, message](maxMessages),
 		awaited:  memory.NewTable[uint64, awaited](maxAwaited),
+		trials:   memory.NewTable[uint64, awaited](maxTrials),
+		taken:    memory.NewTable[uint64, struct{}](maxTaken),
 	}
 }
 
-// Place puts an event in its place. It calls tell for the event, unless that waits for its client, and then for the
-// events that waited for this one. twin says that the event was told before by another stream.
+// Place puts an event in its place. It calls tell for the event, unless that waits for its client or is on trial, and for
+// events whose waiting it ends. twin says that the event was told before by another stream.
 func (t *Timeline) Place(ev *harvestwatch.Event, stream int, tell func(ev *harvestwatch.Event, twin bool)) {
-	if ev.Twin == 0 && ev.Join == 0 {
+	if t.trials.Len() > 0 {
+		t.acquit(ev.Time-trialTime, tell)
+	}
+	switch {
+	case ev.Twin == 0 && ev.Join == 0:
 		tell(ev, false)
 		return
-	}
-	if ev.Join != 0 && !ev.Addr.IsValid() {
+	case ev.Join != 0 && !ev.Addr.IsValid():
 		m := t.messages.Get(ev.Join)
 		if m == nil {
-			t.await(ev, tell)
+			t.await(ev, stream, tell)
 			return
 		}
 		m.give(ev)
+	case ev.Join != 0 && ev.Kind == harvestwatch.Delivered && len(t.ids) > 1:
+		t.try(ev, stream, tell)
+		return
 	}
-	tell(ev, ev.Twin != 0 && len(t.ids) > 1 && t.told(ev, t.ids[stream]))
-	if ev.Join != 0 && ev.Kind == harvestwatch.Accepted {
+	t.tell(ev, stream, tell)
+	switch {
+	case ev.Kind == harvestwatch.SpamRefused && ev.Join != 0:
+		t.take(ev.Join)
+	case ev.Kind == harvestwatch.Accepted && ev.Join != 0:
+		if ev.Twin != 0 && ev.Code == 0 { // a log of deliveries: no reply stands in it
+			t.take(ev.Twin)
+		}
 		t.learn(ev, tell)
 	}
 }
 
+// tell tells an event, and whether another stream told the same before.
+func (t *Timeline) tell(ev *harvestwatch.Event, stream int, tell func(*harvestwatch.Event, bool)) {
+	tell(ev, ev.Twin != 0 && len(t.ids) > 1 && t.told(ev, t.ids[stream]))
+}
+
+// try puts a delivery on trial that the dialogue's log tells: it counts unless another log takes the message over, which
+// knows whether it was spam, and to whom it came.
+func (t *Timeline) try(ev *harvestwatch.Event, stream int, tell func(*harvestwatch.Event, bool)) {
+	if t.taken.Get(ev.Join) != nil {
+		return
+	}
+	for oldest, full := t.trials.Full(); t.trials.Len() > 0 && (full && t.trials.Get(ev.Join) == nil || t.held >= maxHeld); oldest, full = t.trials.Full() {
+		if !full {
+			t.trials.Each(func(key uint64, _ *awaited) bool { oldest = key; return false })
+		}
+		t.release(oldest, tell)
+	}
+	a := t.trials.Get(ev.Join)
+	if a == nil {
+		a, _ = t.trials.Put(ev.Join)
+		*a = awaited{}
+	}
+	t.trials.Touch(ev.Join)
+	a.events, a.streams = append(a.events, ev.Clone()), append(a.streams, t.ids[stream])
+	t.held++
+}
+
+// acquit tells the deliveries whose trial began before a time.
+func (t *Timeline) acquit(before int64, tell func(*harvestwatch.Event, bool)) {
+	t.trials.Each(func(key uint64, a *awaited) bool {
+		if a.events[0].Time >= before {
+			return false
+		}
+		t.release(key, tell)
+		return true
+	})
+}
+
+// release tells the deliveries of a message.
+func (t *Timeline) release(join uint64, tell func(*harvestwatch.Event, bool)) {
+	a := *t.trials.Get(join)
+	t.trials.Drop(join)
+	t.held -= len(a.events)
+	for i := range a.events {
+		ev := &a.events[i]
+		tell(ev, ev.Twin != 0 && t.told(ev, a.streams[i]))
+	}
+}
+
+// take drops the deliveries on trial of a message that another log knows more of, those to come too.
+func (t *Timeline) take(join uint64) {
+	if a := t.trials.Get(join); a != nil {
+		t.held -= len(a.events)
+		t.trials.Drop(join)
+	}
+	t.taken.Put(join)
+}
+
+// give gives an event its message's client, and a twin by which copies of its log are known.
 func (m *message) give(ev *harvestwatch.Event) {
 	ev.Addr, ev.Session, ev.Null, ev.Began = m.addr, m.session, m.null, m.at
+	h := fnv.New64a()
+	h.Write(binary.BigEndian.AppendUint64(nil, ev.Join)) //nolint:errcheck // it never fails
+	h.Write(ev.Recipient)                                //nolint:errcheck // it never fails
+	ev.Twin = max(h.Sum64(), 1)
 }
 
 // told reports whether another stream told the deed before, and notes that this one did. Of several deeds with the same
@@ -109,7 +200,8 @@ func (t *Timeline) told(ev *harvestwatch.Event, id uint32) bool {
 		}
 		number = d.older
 	}
-	if found != nil && found.note(id) {
+	if found != nil {
+		found.note(id)
 		t.deeds.Touch(foundAt)
 		return true
 	}
@@ -129,15 +221,14 @@ func (d *deed) misses(id uint32) bool {
 	return true
 }
 
-// note notes that a stream told the deed, if there is room.
-func (d *deed) note(id uint32) bool {
+// note notes that a stream told the deed, while there is room.
+func (d *deed) note(id uint32) {
 	for i, by := range d.by {
 		if by == 0 {
 			d.by[i] = id
-			return true
+			return
 		}
 	}
-	return false
 }
 
 func (t *Timeline) add(key twinKey, at int64, older uint64, id uint32) {
@@ -162,8 +253,8 @@ func (t *Timeline) room() {
 }
 
 // await keeps an event until its message's client is known. Where there is no room the oldest that waits is told as it is.
-func (t *Timeline) await(ev *harvestwatch.Event, tell func(*harvestwatch.Event, bool)) {
-	if t.held == maxHeld {
+func (t *Timeline) await(ev *harvestwatch.Event, stream int, tell func(*harvestwatch.Event, bool)) {
+	if t.held >= maxHeld {
 		t.awaited.Each(func(oldest uint64, _ *awaited) bool { t.giveUp(oldest, tell); return false })
 	}
 	a := t.awaited.Get(ev.Join)
@@ -175,7 +266,7 @@ func (t *Timeline) await(ev *harvestwatch.Event, tell func(*harvestwatch.Event, 
 		*a = awaited{}
 	}
 	t.awaited.Touch(ev.Join)
-	a.events = append(a.events, ev.Clone())
+	a.events, a.streams = append(a.events, ev.Clone()), append(a.streams, t.ids[stream])
 	t.held++
 }
 
@@ -189,8 +280,12 @@ func (t *Timeline) giveUp(join uint64, tell func(*harvestwatch.Event, bool)) {
 	}
 }
 
-// Rest tells what still waits for its client, without it, when there are no more events.
+// Rest tells what still waits when there are no more events: deliveries on trial, and what has no client.
 func (t *Timeline) Rest(tell func(ev *harvestwatch.Event, twin bool)) {
+	t.trials.Each(func(join uint64, _ *awaited) bool {
+		t.release(join, tell)
+		return true
+	})
 	t.awaited.Each(func(join uint64, _ *awaited) bool {
 		t.giveUp(join, tell)
 		return true
@@ -211,6 +306,6 @@ func (t *Timeline) learn(ev *harvestwatch.Event, tell func(*harvestwatch.Event, 
 	given := *m
 	for i := range events {
 		given.give(&events[i])
-		tell(&events[i], false)
+		tell(&events[i], len(t.ids) > 1 && t.told(&events[i], a.streams[i]))
 	}
 }

@@ -18,6 +18,8 @@ const (
 	keyDeed    = 'd'
 	keyMessage = 'm'
 	keyAwaited = 'a'
+	keyTrial   = 'p'
+	keyTaken   = 't'
 )
 
 // Changes calls yield for each thing remembered that changed since the last call; a nil value means forgotten. The
@@ -36,6 +38,10 @@ func (t *Timeline) Changes(yield func(key, value []byte)) {
 	t.deeds.Changes(forgotten(keyDeed), func(key, seq uint64, d *deed) { set(keyDeed, key, seq, d.append) })
 	t.messages.Changes(forgotten(keyMessage), func(key, seq uint64, m *message) { set(keyMessage, key, seq, m.append) })
 	t.awaited.Changes(forgotten(keyAwaited), func(key, seq uint64, a *awaited) { set(keyAwaited, key, seq, a.append) })
+	t.trials.Changes(forgotten(keyTrial), func(key, seq uint64, a *awaited) { set(keyTrial, key, seq, a.append) })
+	t.taken.Changes(forgotten(keyTaken), func(key, seq uint64, _ *struct{}) {
+		set(keyTaken, key, seq, func(b []byte) []byte { return b })
+	})
 }
 
 // Restore takes back what Changes gave out, in any order, before the first Place. It returns ErrState for foreign
@@ -56,7 +62,13 @@ func (t *Timeline) Restore(key, value []byte) error {
 			*t.messages.Restore(number, seq) = m
 		}
 	case keyAwaited:
-		ok = t.restoreAwaited(r, number, seq)
+		ok = t.restoreAwaited(t.awaited, r, number, seq)
+	case keyTrial:
+		ok = t.restoreAwaited(t.trials, r, number, seq)
+	case keyTaken:
+		if ok = r.Done(); ok {
+			t.taken.Restore(number, seq)
+		}
 	}
 	if !ok {
 		return fmt.Errorf("restore what was told: %w", ErrState)
@@ -109,34 +121,37 @@ func readMessage(r *memory.Reader) message {
 
 func (a *awaited) append(b []byte) []byte {
 	for i := range a.events {
-		b = appendEvent(b, &a.events[i])
+		b = AppendEvent(binary.BigEndian.AppendUint32(b, a.streams[i]), &a.events[i])
 	}
 	return b
 }
 
-// appendEvent appends what an event that names no client may hold.
-func appendEvent(b []byte, ev *harvestwatch.Event) []byte {
-	for _, n := range [...]uint64{uint64(ev.Time), ev.Join, uint64(ev.Pos.Line), uint64(ev.Pos.Offset)} {
+// AppendEvent appends an event to b, for ReadEvent.
+func AppendEvent(b []byte, ev *harvestwatch.Event) []byte {
+	for _, n := range [...]uint64{uint64(ev.Time), uint64(ev.Began), ev.Session, ev.Twin, ev.Join, uint64(ev.Pos.Line), uint64(ev.Pos.Offset)} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(ev.Pos.Input))
 	b = binary.BigEndian.AppendUint32(b, ev.Ref)
-	b = append(b, byte(ev.Kind))
+	b = appendBool(append(b, byte(ev.Kind)), ev.Null)
 	for _, n := range [...]uint16{ev.Code, ev.Status[0], ev.Status[1], ev.Status[2]} {
 		b = binary.BigEndian.AppendUint16(b, n)
 	}
+	b = memory.AppendText(b, ev.Addr.AsSlice())
 	for _, text := range [...][]byte{ev.Helo, ev.Sender, ev.Recipient, ev.User} {
 		b = memory.AppendText(appendBool(b, text != nil), text)
 	}
 	return b
 }
 
-func readEvent(r *memory.Reader) harvestwatch.Event {
-	ev := harvestwatch.Event{Time: int64(r.U64()), Join: r.U64()}
+// ReadEvent reads what AppendEvent wrote; r.Done tells whether bytes were missing.
+func ReadEvent(r *memory.Reader) harvestwatch.Event {
+	ev := harvestwatch.Event{Time: int64(r.U64()), Began: int64(r.U64()), Session: r.U64(), Twin: r.U64(), Join: r.U64()}
 	ev.Pos.Line, ev.Pos.Offset = int64(r.U64()), int64(r.U64())
 	ev.Pos.Input, ev.Ref = int32(r.U32()), r.U32()
-	ev.Kind, ev.Code = harvestwatch.Kind(r.U8()), r.U16()
+	ev.Kind, ev.Null, ev.Code = harvestwatch.Kind(r.U8()), r.U8() != 0, r.U16()
 	ev.Status = harvestwatch.Enhanced{r.U16(), r.U16(), r.U16()}
+	ev.Addr, _ = netip.AddrFromSlice(r.Text())
 	for _, text := range [...]*[]byte{&ev.Helo, &ev.Sender, &ev.Recipient, &ev.User} {
 		is := r.U8() != 0
 		if b := r.Text(); is {
@@ -146,15 +161,16 @@ func readEvent(r *memory.Reader) harvestwatch.Event {
 	return ev
 }
 
-func (t *Timeline) restoreAwaited(r *memory.Reader, join, seq uint64) bool {
+func (t *Timeline) restoreAwaited(to *memory.Table[uint64, awaited], r *memory.Reader, join, seq uint64) bool {
 	var a awaited
 	for r.Rest() > 0 {
-		a.events = append(a.events, readEvent(r))
+		a.streams = append(a.streams, r.U32())
+		a.events = append(a.events, ReadEvent(r))
 	}
-	if !r.Done() || len(a.events) == 0 || t.held+len(a.events) > maxHeld {
+	if !r.Done() || len(a.events) == 0 {
 		return false
 	}
-	*t.awaited.Restore(join, seq) = a
+	*to.Restore(join, seq) = a
 	t.held += len(a.events)
 	return true
 }
