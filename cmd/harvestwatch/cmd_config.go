@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/urfave/cli/v2"
+
+	"github.com/harvestwatch/harvestwatch/internal/access"
 )
 
 func (p *program) configCommand() *cli.Command {
@@ -28,9 +33,16 @@ func (p *program) configCheck(c *cli.Context) error {
 	if c.Args().Present() {
 		path = c.Args().First()
 	}
-	cfg, err := loadConfig(path, true)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return usage("read the configuration: %w", err)
+	}
+	cfg, err := parseConfig(path, data)
 	if err != nil {
 		return err
+	}
+	if err := cfg.checkFiles(c.Context); err != nil {
+		return &codeError{exitUsage, located(path, data, err)}
 	}
 	set, err := loadRules(cfg.Rules)
 	if err != nil {
@@ -38,6 +50,19 @@ func (p *program) configCheck(c *cli.Context) error {
 	}
 	_, err = fmt.Fprintf(p.stdout, "%s: all well: mode %s, %d inputs, %d rules\n", path, cfg.Mode, len(cfg.Inputs), len(set.Rules))
 	return err
+}
+
+// checkFiles reads the files that the configuration names, but for the logs, which may come later. It asks no directory.
+func (c *Config) checkFiles(ctx context.Context) error {
+	errs := []error{c.Recipients.checkFiles(ctx, c.site.Domains)}
+	for i := range c.Inputs {
+		if in := &c.Inputs[i]; in.fields != nil && namesDatabase(in.Path) {
+			if _, err := access.NewFollower(in.Path, access.FollowOptions{Table: in.fields.Table, Key: in.fields.Key}); err != nil {
+				errs = append(errs, mistake("input.mapping", i, "can't be used: %w; name the table and its key in %s", err, in.Mapping))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (p *program) configShow(c *cli.Context) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,9 @@ import (
 
 	"github.com/harvestwatch/harvestwatch/internal/access"
 	"github.com/harvestwatch/harvestwatch/internal/discover"
+	"github.com/harvestwatch/harvestwatch/internal/report"
+	"github.com/harvestwatch/harvestwatch/internal/tailer"
+	"github.com/harvestwatch/harvestwatch/parsers"
 )
 
 func (p *program) discoverCommand() *cli.Command {
@@ -28,9 +32,18 @@ func (p *program) discoverCommand() *cli.Command {
 			if c.NArg() != 1 {
 				return usage("name one file to look into")
 			}
+			if format := knownFormat(c.Args().First()); format != "" {
+				lead := ""
+				if c.Bool("print") { // into a file, perhaps
+					lead = "# "
+				}
+				_, err := fmt.Fprintf(p.stdout, "%s%s is of the format %s, which scan and run know: it needs no mapping.\n",
+					lead, report.Quote(c.Args().First()), format)
+				return err
+			}
 			found, err := discover.Path(c.Context, c.Args().First(), access.Options{})
 			if err != nil {
-				return failed(fmt.Errorf("look into %s: %w", c.Args().First(), err))
+				return failed(err)
 			}
 			if c.Bool("print") {
 				_, err := fmt.Fprint(p.stdout, found.TOML())
@@ -42,6 +55,31 @@ func (p *program) discoverCommand() *cli.Command {
 			return p.writeMapping(c.String("write"), found)
 		},
 	}
+}
+
+// knownShare is the least share of lines that a known format must understand to be the file's. A log of one program has
+// nearly all of them, and that of a whole host still this many; lines of a strange log look like ours now and then.
+const knownShare = 0.2
+
+// knownFormat returns the format of a log that needs no mapping, "" for all else. Compressed files are unpacked.
+func knownFormat(path string) string {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return "" // discover says what is wrong with it
+	}
+	r, err := tailer.Input{Path: path}.Open()
+	if err != nil {
+		return ""
+	}
+	defer r.Close() //nolint:errcheck // it is only read
+	head := r.Head(headBytes)
+	if bytes.HasPrefix(head, []byte(journalMagic)) {
+		return parsers.Journal
+	}
+	if format, share := parsers.Sniff(head); share >= knownShare {
+		return format
+	}
+	return ""
 }
 
 // writeMapping writes the proposed mapping to a new file, or says how to.

@@ -77,7 +77,7 @@ func parseConfig(name string, data []byte) (*Config, error) {
 	c := &Config{}
 	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
 	if err := dec.Decode(c); err != nil {
-		return nil, tomlError(name, err)
+		return nil, tomlError(name, err, "see harvestwatch config example")
 	}
 	if err := c.complete(); err != nil {
 		return nil, &codeError{exitUsage, located(name, data, err)}
@@ -85,14 +85,14 @@ func parseConfig(name string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// tomlError says where in the file the trouble is, and what to do.
-func tomlError(name string, err error) error {
+// tomlError says where in the file the trouble is, and what to do about a key that there is not.
+func tomlError(name string, err error, advice string) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
 		var all []error
 		for _, e := range strict.Errors {
 			row, col := e.Position()
-			all = append(all, fmt.Errorf("%s:%d:%d: there is no key %q: see harvestwatch config example", name, row, col, strings.Join(e.Key(), ".")))
+			all = append(all, fmt.Errorf("%s:%d:%d: there is no key %q: %s", name, row, col, strings.Join(e.Key(), "."), advice))
 		}
 		return &codeError{exitUsage, errors.Join(all...)}
 	}
@@ -201,7 +201,7 @@ func (c *Config) completeInputs() error {
 		if journald {
 			setDefault(&in.Format, parsers.Journal)
 		} else if err := tailer.CheckPath(in.Path); err != nil {
-			errs = append(errs, mistake("input.path", i, "is %s: %w", in.Path, err))
+			errs = append(errs, mistake("input.path", i, "can't be used: %w", err))
 		}
 		errs = append(errs, in.completeMapping(i))
 		errs = append(errs, oneOf("input.start", i, in.Start, "beginning", "end"), oneOf("input.wake", i, in.Wake, "inotify", "poll"))
@@ -211,8 +211,11 @@ func (c *Config) completeInputs() error {
 
 func (in *InputConfig) completeMapping(i int) (err error) {
 	if in.Mapping == "" {
-		if in.Format == parsers.Table {
+		switch {
+		case in.Format == parsers.Table:
 			return mistake("input.mapping", i, "is missing: harvestwatch discover writes one for a table")
+		case namesDatabase(in.Path):
+			return mistake("input.mapping", i, "is missing: %s is an Access database by its name, and harvestwatch discover writes a mapping for one", in.Path)
 		}
 		return nil
 	}
@@ -242,21 +245,26 @@ func mistake(key string, index int, format string, args ...any) error {
 
 // located puts file and line before each mistake in err.
 func located(name string, data []byte, err error) error {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
+	switch e := err.(type) { //nolint:errorlint // the outermost is asked for: what a mistake wraps may be several errors
+	case nil:
+		return nil
+	case interface{ Unwrap() []error }:
 		var list []error
-		for _, e := range joined.Unwrap() {
-			list = append(list, located(name, data, e))
+		for _, one := range e.Unwrap() {
+			list = append(list, located(name, data, one))
 		}
 		return errors.Join(list...)
-	}
-	var m *mistakeError
-	if errors.As(err, &m) {
-		if line := lineOf(data, m.key, m.index); line > 0 {
+	case *mistakeError:
+		if line := lineOf(data, e.key, e.index); line > 0 {
 			return fmt.Errorf("%s:%d: %w", name, line, err)
 		}
 	}
 	return fmt.Errorf("%s: %w", name, err)
+}
+
+// namesDatabase reports whether a path is that of an Access database by its name.
+func namesDatabase(path string) bool {
+	return slices.Contains([]string{".mdb", ".accdb"}, strings.ToLower(filepath.Ext(path)))
 }
 
 // lineOf returns the line on which a key stands, of its section's where the key is not there; 0 for neither.
@@ -265,6 +273,7 @@ func lineOf(data []byte, key string, index int) int {
 	if !ok {
 		section, key = "", section
 	}
+	dotted := section + "." + key
 	current, header, seen := "", 0, -1
 	for n, line := range strings.Split(string(data), "\n") {
 		line = strings.TrimSpace(line)
@@ -276,8 +285,12 @@ func lineOf(data []byte, key string, index int) int {
 			}
 		}
 		name, _, assigned := strings.Cut(line, "=")
-		if assigned && current == section && strings.TrimSpace(name) == key && (section == "" || seen == index) {
+		switch name = strings.TrimSpace(name); {
+		case !assigned:
+		case current == section && name == key && (section == "" || seen == index), current == "" && name == dotted:
 			return n + 1
+		case current == "" && section != "" && name == section && header == 0: // the section in one line
+			header = n + 1
 		}
 	}
 	return header

@@ -47,6 +47,7 @@ type daemon struct {
 	files      *files
 	samples    map[string]parsers.Parser // by path: parsers that only look at single lines of evidence
 	live       *live
+	left       map[string][]byte  // by path: events that were parsed and not observed, while the daemon opens
 	timeline   *pipeline.Timeline // belongs to the loop's goroutine
 	recipients *recipients.Source // nil where none is configured; safe for concurrent use
 	tableEvery time.Duration      // how often a database is looked at
@@ -187,7 +188,14 @@ func (d *daemon) restoreTimeline(ctx context.Context) error {
 		ids[i] = max(h.Sum32(), 1)
 	}
 	d.timeline = pipeline.NewTimeline(ids)
-	err := d.st.LoadParser(ctx, timelineInput, d.timeline.Restore)
+	d.left = map[string][]byte{}
+	err := d.st.LoadParser(ctx, timelineInput, func(key, value []byte) error {
+		if len(key) > 0 && key[0] == queueKey {
+			d.left[string(key[1:])] = clone(value)
+			return nil
+		}
+		return d.timeline.Restore(key, value)
+	})
 	if errors.Is(err, pipeline.ErrState) {
 		d.log.Error("what several logs told can't be used, it begins anew: the last minute may count twice", "error", err)
 		d.timeline = pipeline.NewTimeline(ids)
@@ -219,7 +227,7 @@ func (d *daemon) restoreInputs(ctx context.Context) error {
 		return err
 	}
 	for _, s := range segments {
-		number := d.files.number(s.Path, decodeFile(s.File))
+		number := d.files.number(s.Path, "", decodeFile(s.File))
 		d.files.refs.Set(s.Seg, pipeline.Segment{Input: number, Index: s.Start / pipeline.SegmentBytes})
 		d.files.refs.Continue(s.Seg) // the newest comes last
 	}
@@ -239,8 +247,13 @@ func (d *daemon) restoreInputs(ctx context.Context) error {
 				return err
 			}
 		}
+		if !in.restoreQueue(d.left[cfg.Path]) {
+			d.log.Error("events that were parsed and not observed yet can't be used, they are lost", "log", cfg.Path)
+		}
+		in.behind, in.heard = true, d.p.now()
 		d.inputs = append(d.inputs, in)
 	}
+	d.left = nil
 	return nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -174,14 +175,18 @@ type spool struct {
 	file   *os.File
 	path   string
 	source io.Closer // what is copied, where it must be closed; nil else
+
+	patience *patience // with what is copied
 }
 
-func newSpool(r io.Reader) (*spool, error) {
+// newSpool makes a copy of what is read from r. Until its patience ends, a read ends with ctx.
+func newSpool(ctx context.Context, r io.Reader) (*spool, error) {
 	f, err := os.CreateTemp("", "harvestwatch-")
 	if err != nil {
 		return nil, err
 	}
-	return &spool{Reader: io.TeeReader(r, f), file: f, path: f.Name()}, nil
+	patient := &patience{ctx: ctx, src: r}
+	return &spool{Reader: io.TeeReader(patient, f), file: f, path: f.Name(), patience: patient}, nil
 }
 
 func (s *spool) remove() {

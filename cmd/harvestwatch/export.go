@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/harvestwatch/harvestwatch/internal/access"
 	"github.com/harvestwatch/harvestwatch/internal/journal"
@@ -100,12 +101,66 @@ func (in *logInput) export(ctx context.Context, e *exporter) error {
 		return fmt.Errorf("export %s: %w", in.Path, err)
 	}
 	in.format = e.format
-	if in.spool, err = newSpool(src); err != nil {
+	if in.spool, err = newSpool(ctx, src); err != nil {
 		return errors.Join(fmt.Errorf("keep a copy of %s: %w", in.Path, err), src.Close())
 	}
 	in.spool.source = src
 	return nil
 }
+
+// openPipe opens what may wait for somebody at its other end, such as a named pipe, as long as ctx lasts.
+func openPipe(ctx context.Context, path string) (*os.File, error) {
+	type opened struct {
+		file *os.File
+		err  error
+	}
+	done := make(chan opened, 1)
+	go func() { // hangs as long as nobody writes; the process ends before, or somebody does
+		f, err := os.Open(path)
+		done <- opened{f, err}
+	}()
+	select {
+	case o := <-done:
+		return o.file, o.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for somebody who writes to %s: %w", path, ctx.Err())
+	}
+}
+
+// patience reads from what may never say anything. It is used by one goroutine.
+type patience struct {
+	ctx context.Context // nil when the patience has ended
+	src io.Reader
+}
+
+// patientBytes is the most that one patient read takes.
+const patientBytes = 64 << 10
+
+// Read implements io.Reader. It ends with the context: then a goroutine still waits, and what it gets is lost.
+func (p *patience) Read(b []byte) (int, error) {
+	if p.ctx == nil {
+		return p.src.Read(b)
+	}
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	own := make([]byte, min(len(b), patientBytes))
+	go func() {
+		n, err := p.src.Read(own)
+		done <- result{own[:n], err}
+	}()
+	select {
+	case r := <-done:
+		return copy(b, r.data), r.err
+	case <-p.ctx.Done():
+		return 0, p.ctx.Err()
+	}
+}
+
+// end makes the reads that follow wait as long as it takes, whatever the context: who reads then can't be held up.
+func (p *patience) end() { p.ctx = nil }
 
 // missing makes what says whether a recipient is missing of what says whether it is valid.
 func missing(has func([]byte) recipients.Verdict, any bool) func([]byte) bool {

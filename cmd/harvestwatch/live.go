@@ -16,64 +16,106 @@ type liveInput struct {
 	stream  int            // its number among the daemon's inputs
 	format  string         // "" until it is known
 	parser  parsers.Parser // nil until the format is known
-	cursor  mark           // what the next commit remembers
+	cursor  mark           // how far it was parsed: what the next commit remembers, with what of it wasn't observed yet
 	recent  recent         // the latest lines, where they stand in no file
 	counts  harvestwatch.Counts
 	last    time.Time // event time of the last event
 	problem problem   // what hinders following, "" for nothing; safe for concurrent use
+
+	queue  []harvestwatch.Event // parsed events, in order; of one arrival, or from before the start
+	next   int                  // index of the first that was not observed
+	clock  int64                // latest time observed
+	lines  harvestwatch.Lines   // of the arrival that the queue borrows from
+	done   func()               // lets the follower go on; nil where the queue borrows from nobody
+	behind bool                 // it has old events still to come, as far as is known
+	heard  time.Time            // when it last delivered
+	fresh  bool                 // it was parsed further since the last commit
+	kept   int                  // how many events that were not observed the last commit remembers
 }
 
-// live is the daemon's source of events: what the followed logs deliver, in the order in which it arrives, a chunk a
-// batch. Between batches it runs what commands ask for, so that they see and change the state without locks.
+// live is the daemon's source of events. What a log brings is observed at once, unless another one lags behind: then, as
+// after a start, the logs are brought into the order of time, as a scan does. Between batches it runs what commands ask
+// for, so that they see and change the state without locks.
 type live struct {
 	d        *daemon
 	arrivals chan arrival
 	asks     chan func()
-	events   []harvestwatch.Event
+	commit   func(ctx context.Context) error // commits what was observed
 }
+
+const (
+	// lag is how old the latest event of an input may be before it is taken to be behind.
+	lag = 2 * time.Minute
+	// waitFor is how long others wait for an input that is behind and delivers nothing.
+	waitFor = time.Second
+)
 
 // Next implements pipeline.Source.
 func (l *live) Next(ctx context.Context) (*pipeline.Batch, error) {
 	for {
+		b, wait := l.ready()
+		if b != nil {
+			select {
+			case f := <-l.asks:
+				if err := l.run(ctx, f); err != nil {
+					return nil, err
+				}
+			default:
+			}
+			return b, nil
+		}
+		var late <-chan time.Time
+		if wait > 0 {
+			t := time.NewTimer(wait)
+			defer t.Stop()
+			late = t.C
+		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case f := <-l.asks:
-			f()
+			if err := l.run(ctx, f); err != nil {
+				return nil, err
+			}
 		case a := <-l.arrivals:
-			return l.batch(ctx, a), nil
+			l.take(ctx, a)
+		case <-late:
 		}
 	}
 }
 
-// batch parses lines in the loop's goroutine: what a live log brings at a time is little.
-func (l *live) batch(ctx context.Context, a arrival) *pipeline.Batch {
-	in, lines := a.input, a.lines
-	b := pipeline.NewBatch(a.free)
-	b.Stream = in.stream
-	in.cursor = a.next
+// run runs what a command asks for, when all that was observed is committed.
+func (l *live) run(ctx context.Context, f func()) error {
+	if err := l.commit(ctx); err != nil {
+		return err
+	}
+	f()
+	return nil
+}
+
+// take parses an arrival in the loop's goroutine: what a live log brings at a time is little.
+func (l *live) take(ctx context.Context, a arrival) {
+	in := a.input
+	in.cursor, in.fresh, in.heard = a.next, true, l.d.p.now()
+	in.lines, in.queue, in.next = a.lines, append(in.queue[:0], in.queue[in.next:]...), 0 // what is left is from before the start
+	in.done = func() { a.free(); close(a.taken) }
 	if a.file == (tailer.FileID{}) {
-		in.recent.add(lines.Pos.Offset, lines.Data)
+		in.recent.add(in.lines.Pos.Offset, in.lines.Data)
 	}
-	if in.parser == nil && !l.recognise(ctx, in, lines.Data) {
-		b.Counts = harvestwatch.Counts{Lines: int64(a.count), Unparsed: int64(a.count)}
-		in.counts.Add(b.Counts)
-		return b
+	if in.parser == nil && !l.recognise(ctx, in, in.lines.Data) {
+		in.counts.Add(harvestwatch.Counts{Lines: int64(a.count), Unparsed: int64(a.count)})
+		return
 	}
-	lines.Pos.Input = l.d.files.number(in.cfg.Path, a.file)
-	in.parser.Lex(&lines)
-	l.events = l.events[:0]
-	b.Counts = in.parser.Fold(&lines, func(ev *harvestwatch.Event) {
+	in.lines.Pos.Input = l.d.files.number(in.cfg.Path, a.path, a.file)
+	in.parser.Lex(&in.lines)
+	in.counts.Add(in.parser.Fold(&in.lines, func(ev *harvestwatch.Event) {
 		ev.Ref = l.d.files.refs.Ref(ev.Pos.Input, ev.Pos.Offset)
-		l.events = append(l.events, *ev)
-	}, nil)
-	b.Events = l.events
-	b.End = harvestwatch.Pos{Input: lines.Pos.Input, Offset: lines.Pos.Offset + int64(len(lines.Data))}
-	in.counts.Add(b.Counts)
-	if n := len(b.Events); n > 0 {
-		in.last = b.Events[n-1].When()
+		in.queue = append(in.queue, *ev)
+	}, nil))
+	if n := len(in.queue); n > 0 {
+		in.last = in.queue[n-1].When()
+		in.behind = in.heard.Sub(in.last) > lag
 	}
-	return b
 }
 
 // recognise finds the format of an input from its lines and opens the parser.
@@ -100,13 +142,14 @@ type files struct {
 
 // generation is one file that a log's name has stood for.
 type generation struct {
-	path string
+	path string // the log's, or the pattern of the series
+	name string // the file's own; "" where that isn't known any more
 	id   tailer.FileID
 }
 
 // number returns the number of a generation, a new one for a new generation. A file that has grown since it was last
 // seen is still the same: only the part of its head that is hashed was shorter then.
-func (f *files) number(path string, id tailer.FileID) int32 {
+func (f *files) number(path, name string, id tailer.FileID) int32 {
 	for n := len(f.byInput) - 1; n >= 0; n-- {
 		g := &f.byInput[n]
 		if g.path != path || g.id.Dev != id.Dev || g.id.Inode != id.Inode {
@@ -118,7 +161,7 @@ func (f *files) number(path string, id tailer.FileID) int32 {
 		}
 		break
 	}
-	f.byInput = append(f.byInput, generation{path, id})
+	f.byInput = append(f.byInput, generation{path, name, id})
 	return int32(len(f.byInput) - 1)
 }
 

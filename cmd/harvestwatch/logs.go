@@ -67,21 +67,20 @@ const headBytes = 64 << 10
 // openLogs finds the inputs, recognises their formats and sorts them. An input that can't be read is remembered and
 // the others go on; it is an error only when there is none at all.
 func openLogs(ctx context.Context, o readOptions, p *program) (*logs, error) {
-	l := &logs{opts: o}
-	if o.recipients != "" {
-		list, err := recipients.ParseFile(o.recipients)
-		if err != nil {
-			return nil, usage("read the recipients: %w", err)
-		}
-		l.recipients = list
-	}
+	l := &logs{opts: o, recipients: o.recipients}
 	found, err := tailer.Expand(o.paths)
 	if err != nil {
 		l.errs = append(l.errs, err)
 	}
 	for _, in := range found {
 		li := &logInput{Input: in}
-		if err := l.examine(ctx, li, p); err != nil {
+		l.inputs = append(l.inputs, li)
+		err := l.examine(ctx, li, p)
+		if ctx.Err() != nil {
+			l.close()
+			return nil, ctx.Err()
+		}
+		if err != nil {
 			var unknown *unknownFormat
 			if errors.As(err, &unknown) {
 				l.close()
@@ -89,7 +88,6 @@ func openLogs(ctx context.Context, o readOptions, p *program) (*logs, error) {
 			}
 			li.problem = err
 		}
-		l.inputs = append(l.inputs, li)
 	}
 	if len(l.inputs) == 0 {
 		return nil, failed(errors.Join(l.problems()...))
@@ -108,7 +106,7 @@ func (e *unknownFormat) Error() string {
 
 // examine recognises an input's format and finds the time of its first event.
 func (l *logs) examine(ctx context.Context, in *logInput, p *program) error {
-	if err := in.spoolOnce(p); err != nil {
+	if err := in.spoolOnce(ctx, p); err != nil {
 		return err
 	}
 	r, err := l.open(in)
@@ -134,6 +132,7 @@ func (l *logs) examine(ctx context.Context, in *logInput, p *program) error {
 	}
 	if in.spool != nil { // can't be opened twice
 		in.reader = r
+		in.spool.patience.end()
 		return nil
 	}
 	if in.format == "" { // perhaps because it is damaged
@@ -176,20 +175,20 @@ func (l *logs) fits(in *logInput, head []byte) bool {
 }
 
 // spoolOnce prepares what can be read only once (standard input, a pipe) for being read again.
-func (in *logInput) spoolOnce(p *program) error {
+func (in *logInput) spoolOnce(ctx context.Context, p *program) error {
 	src := p.stdin
 	if in.Path != tailer.Stdin {
 		info, err := os.Stat(in.Path)
 		if err != nil || info.Mode().IsRegular() {
 			return nil // what is wrong with it, opening tells
 		}
-		f, err := os.Open(in.Path)
+		f, err := openPipe(ctx, in.Path)
 		if err != nil {
 			return fmt.Errorf("open input: %w", err)
 		}
 		src = f
 	}
-	s, err := newSpool(src)
+	s, err := newSpool(ctx, src)
 	if err != nil {
 		return fmt.Errorf("keep a copy of %s: %w", in.Path, err)
 	}

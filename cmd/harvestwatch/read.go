@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/harvestwatch/harvestwatch/internal/recipients"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 	"github.com/harvestwatch/harvestwatch/rules"
 )
@@ -22,10 +23,10 @@ type readOptions struct {
 	format       string // "" to recognise it
 	year         int    // 0 to decide from the file
 	zone         *time.Location
-	since, until int64     // nanoseconds since 1970, 0 for no bound
-	now          time.Time // one moment for the whole run
-	site         site.Site // without what differs from input to input
-	recipients   string    // path of the list of valid recipients, "" for none
+	since, until int64            // nanoseconds since 1970, 0 for no bound
+	now          time.Time        // one moment for the whole run
+	site         site.Site        // without what differs from input to input
+	recipients   *recipients.List // the valid ones, nil for no list
 }
 
 func readFlags() []cli.Flag {
@@ -43,11 +44,16 @@ func (p *program) readOptions(c *cli.Context) (readOptions, error) {
 	if len(o.paths) == 0 {
 		return o, usage("%w", errNoLogs)
 	}
+	if err := notAJournal(o.paths); err != nil {
+		return o, err
+	}
 	var err error
 	if o.site, err = siteOf(c); err != nil {
 		return o, err
 	}
-	o.recipients = c.String("recipients")
+	if o.recipients, err = recipientsOf(c, &o.site); err != nil {
+		return o, err
+	}
 	if o.year != 0 && (o.year < 1970 || o.year > 2105) {
 		return o, usage("--year %d: it must be from 1970 to 2105", o.year)
 	}

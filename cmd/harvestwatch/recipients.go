@@ -3,12 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -45,6 +47,9 @@ func (c *RecipientsConfig) complete() error {
 		return mistake("recipients.refresh", 0, "is %q: %w", c.Refresh, err)
 	}
 	c.every, c.listed = every, make(chan struct{})
+	if err := checkDelimiter(c.Delimiter); err != nil {
+		return mistake("recipients.delimiter", 0, "is %q: %w", c.Delimiter, err)
+	}
 	if c.URL == "" && cmp.Or(c.Bind, c.PasswordFile, c.Base, c.Filter) != "" {
 		return mistake("recipients.url", 0, "is missing: name the directory that the other keys are about")
 	}
@@ -59,6 +64,75 @@ func (c *RecipientsConfig) complete() error {
 		return mistake("recipients.url", 0, "can't be used: %w", oneText(err))
 	}
 	return nil
+}
+
+// checkDelimiter says what is wrong with the delimiters of address extensions.
+func checkDelimiter(text string) error {
+	for i, r := range text {
+		switch {
+		case r <= ' ' || r > '~' || unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(`@.<>"\`, r):
+			return fmt.Errorf("%q delimits no extension: write + or -, as in Postfix's recipient_delimiter", r)
+		case strings.ContainsRune(text[i+1:], r):
+			return fmt.Errorf("%q is there twice, and each character is a delimiter by itself: write it once", r)
+		}
+	}
+	return nil
+}
+
+// checkFiles reads the files that the keys name, as the daemon will.
+func (c *RecipientsConfig) checkFiles(ctx context.Context, domains []string) error {
+	var errs []error
+	if c.File != "" {
+		if _, err := readRecipients(ctx, c.File, domains); err != nil {
+			errs = append(errs, mistake("recipients.file", 0, "can't be used: %w", err))
+		}
+	}
+	if c.CA != "" {
+		if pem, err := os.ReadFile(c.CA); err != nil {
+			errs = append(errs, mistake("recipients.ca", 0, "can't be read: %w", err))
+		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			errs = append(errs, mistake("recipients.ca", 0, "is %s, in which there is no certificate: export it as Base-64 (PEM)", c.CA))
+		}
+	}
+	if c.PasswordFile != "" {
+		if password, err := c.password(); err != nil {
+			errs = append(errs, mistake("recipients.password_file", 0, "can't be read: %w; the daemon's user must be able to", err))
+		} else if password == "" {
+			errs = append(errs, mistake("recipients.password_file", 0, "is %s, which is empty: write the password into it, and nothing else", c.PasswordFile))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// password reads the directory's password, "" where none is configured.
+func (c *RecipientsConfig) password() (string, error) {
+	if c.PasswordFile == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(c.PasswordFile)
+	return strings.TrimRight(string(text), "\r\n"), err
+}
+
+// readRecipients reads a list of recipients and keeps to those of the domains, where any are given. A list of nobody is
+// an error: it would say nothing of anybody.
+func readRecipients(ctx context.Context, path string, domains []string) (*recipients.List, error) {
+	f, err := openPipe(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("open the list: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it is only read
+	list, err := recipients.Parse(path, &patience{ctx: ctx, src: f})
+	if err != nil {
+		return nil, err
+	}
+	if list.Len() == 0 {
+		return nil, fmt.Errorf("%s: there is no address in it: write one a line", path)
+	}
+	ours, err := list.Only(domains...)
+	if err == nil && ours.Len() == 0 {
+		err = fmt.Errorf("%s: none of its %d recipients is of %s: check the domains", path, list.Len(), strings.Join(domains, ", "))
+	}
+	return ours, err
 }
 
 func (c *RecipientsConfig) directory(password string) *recipients.Directory {
@@ -76,13 +150,9 @@ func (c *RecipientsConfig) source(cfg *Config) (*recipients.Source, error) {
 	if c.URL == "" {
 		return s, nil
 	}
-	password := ""
-	if c.PasswordFile != "" {
-		text, err := os.ReadFile(c.PasswordFile)
-		if err != nil {
-			return nil, usage("read the directory's password, which recipients.password_file names: %w", err)
-		}
-		password = strings.TrimRight(string(text), "\r\n")
+	password, err := c.password()
+	if err != nil {
+		return nil, usage("read the directory's password, which recipients.password_file names: %w", err)
 	}
 	s.Directory = c.directory(password)
 	if err := s.Directory.Check(); err != nil {
@@ -103,6 +173,8 @@ func (d *daemon) refreshRecipients(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil {
 			d.log.Warn("the list of recipients could not be refreshed", "error", err, "valid", d.recipients.Current().Len())
+		} else if err == nil && d.recipients.Current().Len() == 0 {
+			d.log.Warn("there is nobody in the list of recipients: until there is, the servers are believed", "file", d.cfg.Recipients.File)
 		} else if err == nil {
 			d.log.Debug("the list of recipients was refreshed", "valid", d.recipients.Current().Len())
 		}
@@ -172,8 +244,11 @@ func (p *program) listRecipients(c *cli.Context) (*recipients.List, error) {
 	if c.Args().Present() {
 		var lists []*recipients.List
 		for _, path := range c.Args().Slice() {
-			l, err := recipients.ParseFile(path)
-			if err != nil {
+			l, err := readRecipients(c.Context, path, nil)
+			switch {
+			case c.Context.Err() != nil:
+				return nil, c.Context.Err()
+			case err != nil:
 				return nil, failed(err)
 			}
 			lists = append(lists, l)
@@ -195,6 +270,9 @@ func (p *program) listRecipients(c *cli.Context) (*recipients.List, error) {
 	src.Cache = "" // what is asked for is what is there now
 	if err := src.Refresh(c.Context); err != nil {
 		return nil, failed(err)
+	}
+	if src.Current().Len() == 0 {
+		return nil, failed(fmt.Errorf("%s: there is no address in it: write one a line", cfg.Recipients.File))
 	}
 	return src.Current(), nil
 }

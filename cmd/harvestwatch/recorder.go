@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -16,6 +17,7 @@ import (
 type recorder struct {
 	d          *daemon
 	records    []store.Record
+	observed   int // events since the last commit
 	deliveries map[countKey]int
 	totals     map[totalKey]int64
 	grace      int64 // events of blocked sources that came so soon that they were under way
@@ -33,11 +35,14 @@ type totalKey struct {
 }
 
 func newRecorder(d *daemon) *recorder {
-	return &recorder{d: d, deliveries: map[countKey]int{}, totals: map[totalKey]int64{}}
+	j := &recorder{d: d, deliveries: map[countKey]int{}, totals: map[totalKey]int64{}}
+	d.live.commit = j.commit
+	return j
 }
 
 // Event implements pipeline.Sink.
 func (j *recorder) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
+	j.observed++
 	if out.Future {
 		j.d.stats.future++
 		return
@@ -95,15 +100,23 @@ func (j *recorder) Decision(dec *harvestwatch.Decision) {
 		"guard", dec.Guard, "until", dec.Until.UTC().Format(time.RFC3339), "reason", dec.Reason)
 }
 
-// Commit implements pipeline.Sink: one transaction, then a poke.
-func (j *recorder) Commit(ctx context.Context, b *pipeline.Batch) error {
-	in := j.d.inputs[b.Stream]
+// commitEvery is how many events may be observed before they are committed, while more are at hand.
+const commitEvery = 2000
+
+// Commit implements pipeline.Sink. While more is at hand, as when the daemon catches up, several batches are one
+// transaction; nothing is waited for without a commit.
+func (j *recorder) Commit(ctx context.Context, _ *pipeline.Batch) error {
+	if j.observed < commitEvery && len(j.records) == 0 && j.d.live.more() {
+		return nil
+	}
+	return j.commit(ctx)
+}
+
+// commit makes all that was observed final: one transaction, then a poke.
+func (j *recorder) commit(ctx context.Context) error {
 	batch := &store.Batch{Now: j.d.p.now(), Decisions: j.records}
-	batch.Cursors = []store.Cursor{in.stored()}
-	if in.parser != nil {
-		in.parser.Changes(func(key, value []byte) {
-			batch.Parser = append(batch.Parser, store.State{Input: in.cfg.Path, Key: clone(key), Value: clone(value)})
-		})
+	for _, in := range j.d.inputs {
+		in.remember(batch)
 	}
 	j.d.timeline.Changes(func(key, value []byte) {
 		batch.Parser = append(batch.Parser, store.State{Input: timelineInput, Key: clone(key), Value: clone(value)})
@@ -130,10 +143,30 @@ func (j *recorder) Commit(ctx context.Context, b *pipeline.Batch) error {
 			j.d.poke()
 		}
 	}
-	j.records = j.records[:0]
+	j.records, j.observed = j.records[:0], 0
 	clear(j.deliveries)
 	clear(j.totals)
 	return nil
+}
+
+// remember adds to a commit how far the input was parsed, and what of that was not observed yet.
+func (in *liveInput) remember(batch *store.Batch) {
+	if left := len(in.queue) - in.next; in.fresh || left != in.kept {
+		if left > 0 || in.kept > 0 {
+			batch.Parser = append(batch.Parser, store.State{Input: timelineInput, Key: append([]byte{queueKey}, in.cfg.Path...), Value: in.left()})
+		}
+		in.kept = left
+	}
+	if !in.fresh {
+		return
+	}
+	in.fresh = false
+	batch.Cursors = append(batch.Cursors, in.stored())
+	if in.parser != nil {
+		in.parser.Changes(func(key, value []byte) {
+			batch.Parser = append(batch.Parser, store.State{Input: in.cfg.Path, Key: clone(key), Value: clone(value)})
+		})
+	}
 }
 
 // changedWindows returns what the detector remembers anew since the last commit.
@@ -175,10 +208,11 @@ func (d *daemon) evidence(o *harvestwatch.Offence) []store.Line {
 		if !ok {
 			continue
 		}
-		if n := len(list); n > 0 && list[n-1].Offset == offset+at && list[n-1].Path == gen.path {
+		name := cmp.Or(gen.name, gen.path)
+		if n := len(list); n > 0 && list[n-1].Offset == offset+at && list[n-1].Path == name {
 			continue
 		}
-		list = append(list, store.Line{Path: gen.path, Offset: offset + at, Time: lineTime(parser, line), Text: string(line)})
+		list = append(list, store.Line{Path: name, Offset: offset + at, Time: lineTime(parser, line), Text: string(line)})
 	}
 	return list
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/internal/recipients"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
@@ -64,6 +65,7 @@ func siteFlags() []cli.Flag {
 		&cli.StringFlag{Name: "date-order", Usage: "mdy, dmy or ymd: `ORDER` of dates in Microsoft IIS format"},
 		&cli.StringFlag{Name: "mapping", Usage: "`FILE` that says what the columns of tables mean, as discover writes it"},
 		&cli.StringFlag{Name: "recipients", Usage: "`FILE` with all valid recipients: others count as unknown though the server took them"},
+		&cli.StringFlag{Name: "delimiter", Usage: "with --recipients: `CHARACTERS` behind which user+anything is user, as in Postfix"},
 	}
 }
 
@@ -78,6 +80,37 @@ func siteOf(c *cli.Context) (site.Site, error) {
 		s.Fields, err = loadMapping(path)
 	}
 	return s, err
+}
+
+// recipientsOf reads the list that --recipients names, as far as it is of the site's domains; nil for no list.
+func recipientsOf(c *cli.Context, s *site.Site) (*recipients.List, error) {
+	path, delimiter := c.String("recipients"), c.String("delimiter")
+	switch err := checkDelimiter(delimiter); {
+	case err != nil:
+		return nil, usage("--delimiter %s: %w", delimiter, err)
+	case path == "" && delimiter != "":
+		return nil, usage("--delimiter is about the list of recipients: name one with --recipients")
+	case path == "":
+		return nil, nil
+	}
+	list, err := readRecipients(c.Context, path, s.Domains)
+	switch {
+	case c.Context.Err() != nil:
+		return nil, c.Context.Err()
+	case err != nil:
+		return nil, usage("read the recipients: %w", err)
+	}
+	return list.WithDelimiter(delimiter), nil
+}
+
+// notAJournal refuses the name that only the daemon knows.
+func notAJournal(paths []string) error {
+	for _, path := range paths {
+		if strings.HasPrefix(path, journalScheme) {
+			return usage("%s is for run: pipe journalctl -o json into this command with - as its log, or name a journal file", path)
+		}
+	}
+	return nil
 }
 
 // mapping is the file that says what a table's columns, or a pattern's groups, mean.
@@ -100,6 +133,10 @@ type mapping struct {
 // maxMapping bounds a mapping file, in bytes.
 const maxMapping = 1 << 20
 
+// mappingAdvice is for a key that a mapping doesn't have.
+const mappingAdvice = "a mapping has table, key, pattern, time, time_layout, source, recipient, sender, helo, user, verdict, kind and [verdicts]; " +
+	"harvestwatch discover --print shows one, and docs/formats.md says more"
+
 // loadMapping reads a mapping file.
 func loadMapping(path string) (*site.Fields, error) {
 	data, err := os.ReadFile(path)
@@ -111,7 +148,7 @@ func loadMapping(path string) (*site.Fields, error) {
 	}
 	var m mapping
 	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&m); err != nil {
-		return nil, oneText(tomlError(path, err))
+		return nil, oneText(tomlError(path, err, mappingAdvice))
 	}
 	f, err := m.fields()
 	if err != nil {

@@ -31,17 +31,25 @@ type arrival struct {
 	lines harvestwatch.Lines // its Pos lacks the input's number
 	count int                // lines
 	file  tailer.FileID      // where they stand; zero for none
+	path  string             // that file's name
 	next  mark               // where to go on when they were dealt with
 	free  func()             // gives the buffer back
+	taken chan struct{}      // closed when they were observed
 }
 
-// deliver hands lines to the loop.
+// deliver hands lines to the loop, and waits until they were observed.
 func (d *daemon) deliver(ctx context.Context, a arrival) error {
+	a.taken = make(chan struct{})
 	select {
 	case d.live.arrivals <- a:
-		return nil
 	case <-ctx.Done():
 		a.free()
+		return ctx.Err()
+	}
+	select {
+	case <-a.taken:
+		return nil
+	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
@@ -70,7 +78,7 @@ func (d *daemon) followFile(ctx context.Context, in *liveInput, from mark) error
 		}
 	}
 	return tailer.Follow(ctx, in.cfg.Path, from.Cursor, o, func(c *tailer.Chunk) error {
-		a := arrival{input: in, count: c.Lines, file: c.File, next: mark{Cursor: c.Next}, free: c.Release}
+		a := arrival{input: in, count: c.Lines, file: c.File, path: c.Path, next: mark{Cursor: c.Next}, free: c.Release}
 		a.lines = harvestwatch.Lines{Data: c.Data, Pos: harvestwatch.Pos{Line: c.Line, Offset: c.Offset}}
 		return d.deliver(ctx, a)
 	})

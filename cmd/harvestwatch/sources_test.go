@@ -104,8 +104,15 @@ func marks(t *testing.T, r *store.Reader) map[string]mark {
 func (c *configured) hasRead(t *testing.T, inputs ...string) {
 	t.Helper()
 	c.await(t, fmt.Sprintf("the end of %v", inputs), func(r *store.Reader) bool {
-		all := marks(t, r)
-		return !slices.ContainsFunc(inputs, func(input string) bool { return !atEnd(t, input, all[input]) })
+		all, waiting := marks(t, r), false
+		err := r.LoadParser(t.Context(), timelineInput, func(key, value []byte) error {
+			waiting = waiting || key[0] == queueKey && len(value) > 0
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !waiting && !slices.ContainsFunc(inputs, func(input string) bool { return !atEnd(t, input, all[input]) })
 	})
 }
 

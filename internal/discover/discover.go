@@ -25,8 +25,10 @@ import (
 // Bounds of what is looked at.
 const (
 	maxRows    = 2000     // rows or lines of a table
-	maxBytes   = 32 << 20 // bytes of a table
-	maxLine    = 4 << 10  // bytes of a line of text; what lies behind is not looked at
+	maxBytes   = 32 << 20 // bytes of a table that are read
+	maxKept    = 8 << 20  // bytes of a text that are kept
+	maxRow     = 64 << 10 // bytes of a line that are kept; what lies behind is left out
+	maxLine    = 4 << 10  // bytes of a line of a log; what lies behind is not looked at
 	maxTables  = 200      // tables of a database
 	maxColumns = 512      // columns of a table
 )
@@ -36,6 +38,7 @@ var (
 	ErrBinary = errors.New("neither text nor an Access database: mdbtools reads no ESE and no SQL CE files, and archives must be unpacked")
 	ErrUTF16  = errors.New("the text is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8")
 	ErrEmpty  = errors.New("there is nothing in it")
+	ErrNoFile = errors.New("it is no regular file: copy what it holds to a file, and look into that")
 )
 
 // Kinds of files.
@@ -89,9 +92,17 @@ func (f *Finding) Best() *Table {
 	return &f.Tables[0]
 }
 
-// Path looks into a file. It returns ErrBinary, ErrUTF16 or ErrEmpty for files that hold no rows, the errors of package
-// access for databases that can't be read, and those of the file system.
+// Path looks into a file. It returns ErrNoFile for a pipe, a folder or a device, which it doesn't open, ErrBinary, ErrUTF16
+// or ErrEmpty for files that hold no rows, the errors of package access for databases that can't be read, and those of the
+// file system.
 func Path(ctx context.Context, path string, o access.Options) (*Finding, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() { // to open a pipe could take for ever
+		err = ErrNoFile
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look into %s: %w", path, err)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("look into the file: %w", err)
@@ -213,12 +224,12 @@ func (t *Table) header(row []string) bool {
 
 // text looks at a file of lines: CSV if it has a header, a text log if not.
 func (f *Finding) text(in *bufio.Reader) error {
-	data, err := io.ReadAll(in)
+	data, more, err := lines(in)
 	if err != nil {
 		return err
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	t := Table{}
+	t := Table{More: more}
 	if delim := delimiter(data); delim != 0 {
 		f.Kind = KindCSV
 		if line, rest, _ := bytes.Cut(data, []byte{'\n'}); bytes.HasPrefix(bytes.ToLower(line), []byte("sep=")) {
@@ -234,6 +245,30 @@ func (f *Finding) text(in *bufio.Reader) error {
 	}
 	f.Tables = []Table{t}
 	return nil
+}
+
+// lines reads lines, of each at most maxRow bytes and together at most maxKept, the last one whole; more says that there
+// are others. Lines that are longer are cut.
+func lines(in *bufio.Reader) (data []byte, more bool, err error) {
+	kept := 0 // bytes of the line
+	for {
+		part, err := in.ReadSlice('\n')
+		whole := bytes.HasSuffix(part, []byte{'\n'})
+		take := bytes.TrimSuffix(part, []byte{'\n'})
+		take = take[:min(len(take), maxRow-kept)]
+		if len(data)+len(take) >= maxKept {
+			return data[:bytes.LastIndexByte(data, '\n')+1], true, nil
+		}
+		data, kept = append(data, take...), kept+len(take)
+		switch {
+		case whole:
+			data, kept = append(data, '\n'), 0
+		case errors.Is(err, io.EOF):
+			return data, false, nil
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return nil, false, err
+		}
+	}
 }
 
 // delimiter returns what divides the columns of a table, 0 if the text is none: a table has a header of at least two
