@@ -137,9 +137,10 @@ func (d *Detector) Observe(ev *harvestwatch.Event) harvestwatch.Outcome {
 }
 
 // eligible says whether an event of a kind that rules count is evidence. A refused recipient is, if the refusal is for
-// good: 4xx says nothing of the recipient, and bounces (the null sender) come from real servers.
+// good: 4xx says nothing of the recipient, bounces (the null sender) come from real servers, and who has authenticated
+// (the event names a user) has an old address book.
 func eligible(ev *harvestwatch.Event) bool {
-	return ev.Kind != harvestwatch.RcptUnknown || !ev.Null && (ev.Code >= 500 || ev.Code == 0)
+	return ev.Kind != harvestwatch.RcptUnknown || !ev.Null && len(ev.User) == 0 && (ev.Code >= 500 || ev.Code == 0)
 }
 
 // lookup returns the number of a source's record, or 0. A record that time has made meaningless is emptied first, so
@@ -289,11 +290,14 @@ func (d *Detector) inTime(p *plan, t uint32) bool {
 	return false
 }
 
-// what returns the value that makes events of a counter distinct, or the weight of an event in a bucket.
+// what returns the value that makes events of a counter distinct, or the weight of an event in a bucket. An event that
+// names no recipient is one by itself: nobody knows that it was the same as another.
 func (d *Detector) what(c *counter, ev *harvestwatch.Event) uint32 {
 	switch {
 	case c.bucket > 0:
 		return 1
+	case c.mode == rules.Recipient && len(ev.Recipient) == 0:
+		return d.hash.line(ev)
 	case c.mode == rules.Recipient:
 		return d.hash.recipient(ev.Recipient)
 	case c.mode == rules.UserMinute:

@@ -90,6 +90,19 @@ func (h *hasher) recipient(addr []byte) uint32 {
 	return fold(h.sum(h.buf[:n]))
 }
 
+// line returns the hash of the line that told an event, never 0: of its place in the input, its stamp and its session.
+// The place alone would do within a file, but files begin anew; stamp and session alone would not, because a burst of
+// replies shares both. None of them depends on how the inputs are numbered or on when they were read, so the same line
+// read twice is the same. The last word has a length that no text has which gives as many words before it.
+func (h *hasher) line(ev *harvestwatch.Event) uint32 {
+	s := h.begin()
+	s.word(ev.Session)
+	s.word(uint64(ev.Time))
+	s.word(uint64(ev.Pos.Offset))
+	s.word(0xff << 56)
+	return fold(s.end())
+}
+
 // user returns the hash of a user's name in lower case, and 0 for no name.
 func (h *hasher) user(name []byte) uint32 {
 	if len(name) == 0 {

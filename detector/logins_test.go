@@ -20,6 +20,36 @@ func TestTelephoneWithAnOldPassword(t *testing.T) {
 	}
 }
 
+// TestTelephoneThatNobodyNames is the telephone on a site whose log names no user: it is one unnamed user.
+func TestTelephoneThatNobodyNames(t *testing.T) {
+	b := byDefault(t)
+	for i := range int64(9) { // for nine minutes twelve times a minute, then it gives up
+		for j := range int64(12) {
+			if out := b.see(40+60*i+5*j, authFail(bad, "")); out.Offence != nil { // from a whole minute on
+				t.Fatalf("minute %d, attempt %d: %+v", i+1, j+1, out.Offence)
+			}
+		}
+	}
+	if out := b.see(40+60*9, authFail(bad, "")); out.Offence == nil || out.Offence.Count != 10 {
+		t.Errorf("the tenth minute: %+v", out)
+	}
+}
+
+// TestNamedAndUnnamedFailuresOfAMinute holds that the unnamed user is another than each named one, and only one.
+func TestNamedAndUnnamedFailuresOfAMinute(t *testing.T) {
+	b := byDefault(t)
+	for i := range int64(9) {
+		for range 3 {
+			if out := b.see(40+i, authFail(bad, fmt.Sprint("user", i))); out.Offence != nil {
+				t.Fatalf("user %d: %+v", i, out.Offence)
+			}
+		}
+	}
+	if out := b.see(50, authFail(bad, "")); out.Offence == nil || out.Offence.Count != 10 {
+		t.Errorf("nine users and the unnamed one: %+v", out)
+	}
+}
+
 func TestOfficeWithMistypedPasswords(t *testing.T) {
 	for _, c := range []struct {
 		users int
@@ -47,7 +77,7 @@ func TestPasswordGuesser(t *testing.T) {
 		fires int64
 	}{
 		{"fast, many users", 1, func(i int64) string { return fmt.Sprint("user", i) }, 10},
-		{"fast, no user named", 1, func(int64) string { return "" }, 10},
+		{"fast, no user named", 1, func(int64) string { return "" }, 9*60 + 1},
 		{"fast, one user", 1, func(int64) string { return "root" }, 9*60 + 1},
 		{"one user each minute", 60, func(int64) string { return "root" }, 10},
 		{"slow", 3600, func(i int64) string { return fmt.Sprint("user", i%2) }, 20},
@@ -61,7 +91,7 @@ func TestPasswordGuesser(t *testing.T) {
 				break
 			}
 		}
-		if c.name == "fast, one user" { // the first minute is not a whole one
+		if c.fires > 9*60 { // the first minute is not a whole one
 			c.fires -= (start + 60*1000000) % 60
 		}
 		if fired != c.fires {

@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,6 +67,15 @@ func plainRecipient(text string) string {
 	return local
 }
 
+// distinctRecipient returns what tells one recipient from another. Where a line names none, the line itself stands for
+// it, unless it speaks for the source.
+func distinctRecipient(ev *harvestwatch.Event) string {
+	if len(ev.Recipient) == 0 && ev.Kind != harvestwatch.Delivered {
+		return fmt.Sprintf("session %d, stamp %d, offset %d", ev.Session, ev.Time, ev.Pos.Offset)
+	}
+	return plainRecipient(string(ev.Recipient))
+}
+
 func secs(d time.Duration) int64 { return int64(d / time.Second) }
 
 // inWindow is the definition of a window, half open; with buckets, of whole buckets.
@@ -95,7 +105,7 @@ func (o *oracle) observe(ev *harvestwatch.Event, processed int) verdict {
 	}
 	v.blocked = s.from < judged && judged < s.until
 	v.grace = v.blocked && judged <= s.from+o.grace
-	e := happened{t, ev.Kind, plainRecipient(string(ev.Recipient)), strings.ToLower(string(ev.User)), ev.Ref, processed}
+	e := happened{t, ev.Kind, distinctRecipient(ev), strings.ToLower(string(ev.User)), ev.Ref, processed}
 	switch ev.Kind {
 	case harvestwatch.Delivered:
 		if v.late = !o.relevantGood(t); !v.late {
@@ -135,7 +145,7 @@ func (o *oracle) observe(ev *harvestwatch.Event, processed int) verdict {
 }
 
 func (o *oracle) countable(ev *harvestwatch.Event) bool {
-	if ev.Kind == harvestwatch.RcptUnknown && (ev.Null || ev.Code != 0 && ev.Code < 500) {
+	if ev.Kind == harvestwatch.RcptUnknown && (ev.Null || len(ev.User) > 0 || ev.Code != 0 && ev.Code < 500) {
 		return false
 	}
 	for _, r := range o.set.Rules {
@@ -201,9 +211,11 @@ func (o *oracle) tally(r *rules.Rule, window time.Duration, s *seen) tally {
 			out.first = min(out.first, e.t)
 		case r.Distinct == rules.Recipient:
 			key = e.rcpt
-		case r.Distinct == rules.UserMinute && e.user != "":
+		case r.Distinct == rules.UserMinute:
 			key = e.user + " " + strconv.FormatInt(e.t/60, 10)
-			users[e.user] = true
+			if e.user != "" {
+				users[e.user] = true
+			}
 		}
 		if was, ok := latest[key]; !ok || r.Bucket > 0 || e.t >= was.t {
 			latest[key] = e

@@ -5,7 +5,7 @@ import "github.com/harvestwatch/harvestwatch/rules"
 // entry is one counted thing: 12 bytes without a pointer.
 type entry struct {
 	sec  uint32 // when, seconds since 1970; 0: the place is empty
-	hash uint32 // what: of a recipient, of a user (0: none named); in buckets, how many
+	hash uint32 // what: of a recipient, of a line that names none, of a user (0: none named); in buckets, how many
 	ref  uint32 // the evidence (Event.Ref) of the latest event that the entry stands for
 }
 
@@ -163,7 +163,7 @@ func (c *counter) find(list []entry, e entry) int {
 				return i
 			}
 		}
-	case c.mode == rules.UserMinute && e.hash != 0:
+	case c.mode == rules.UserMinute: // all that name no user are one
 		for i := range list {
 			if list[i].hash == e.hash && list[i].sec/60 == e.sec/60 {
 				return i

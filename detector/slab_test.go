@@ -21,14 +21,14 @@ func TestListsKeepWhatIsNeeded(t *testing.T) {
 		s := newSlabs()
 		h, now := uint32(0), uint32(100000)
 		all := map[entry]uint32{} // what is distinct, without its time, to its latest time
-		for i := range 500 {
+		for range 500 {
 			now += r.Uint32N(120)
 			e := entry{now - r.Uint32N(600), 1 + r.Uint32N(1+r.Uint32N(12)), 0}
 			key := entry{0, e.hash, 0}
 			if c.mode == rules.UserMinute {
 				key.sec = e.sec / 60
 				if r.IntN(5) == 0 {
-					e.hash, key = 0, entry{0, 0, uint32(i)}
+					e.hash, key.hash = 0, 0
 				}
 			}
 			all[key] = max(all[key], e.sec)

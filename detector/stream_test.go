@@ -18,6 +18,7 @@ type stream struct {
 	names   int   // how many recipients and users there are
 	hosts   []netip.Addr
 	n       int
+	unnamed harvestwatch.Event // the latest without a recipient
 }
 
 func newStream(seed uint64) *stream {
@@ -97,18 +98,44 @@ func (s *stream) event() harvestwatch.Event {
 		harvestwatch.RcptUnknown, harvestwatch.AuthFail, harvestwatch.AuthFail, harvestwatch.AuthFail, harvestwatch.Connect,
 		harvestwatch.Connect, harvestwatch.Connect, harvestwatch.RcptRelayDenied, harvestwatch.Delivered, harvestwatch.AuthOK, harvestwatch.Disconnect}
 	ev := harvestwatch.Event{Time: t*int64(time.Second) + s.Int64N(int64(time.Second)), Kind: kinds[s.IntN(len(kinds))],
-		Addr: s.hosts[s.IntN(len(s.hosts))], Ref: uint32(s.n), Session: uint64(s.n), Code: []uint16{550, 550, 550, 0, 550, 450}[s.IntN(6)], Null: s.IntN(12) == 0}
+		Addr: s.hosts[s.IntN(len(s.hosts))], Ref: uint32(s.n), Session: uint64(s.n), Pos: harvestwatch.Pos{Line: int64(s.n), Offset: int64(100 * s.n)},
+		Code: []uint16{550, 550, 550, 0, 550, 450}[s.IntN(6)], Null: s.IntN(12) == 0}
 	ev.Recipient = fmt.Appendf(nil, "%s%d@%s", []string{"user", "User"}[s.IntN(2)], s.IntN(s.names), []string{"example.com", "EXAMPLE.com"}[s.IntN(2)])
 	if s.IntN(5) == 0 {
 		ev.Recipient = fmt.Appendf(nil, "user%d+tag%d@example.com", s.IntN(s.names), s.n)
 	}
-	if s.IntN(4) > 0 {
+	if s.IntN(5) == 0 {
+		s.unname(&ev)
+	}
+	if ev.Kind == harvestwatch.AuthFail && s.IntN(4) > 0 || s.IntN(12) == 0 {
 		ev.User = fmt.Appendf(nil, "%s%d", []string{"jo", "Jo"}[s.IntN(2)], s.IntN(8))
 	}
 	if ev.Kind == harvestwatch.Delivered && s.IntN(2) == 0 {
 		ev.Began = ev.Time - s.Int64N(600)*int64(time.Second)
 	}
 	return ev
+}
+
+// unname takes the recipient from an event. One in three has the stamp, the session or the place of the one before, or
+// all of them: then it is the same line.
+func (s *stream) unname(ev *harvestwatch.Event) {
+	ev.Recipient = nil
+	if was := &s.unnamed; was.Seconds() >= s.now-s.windows && s.IntN(3) == 0 {
+		same := s.IntN(8)
+		if same&1 == 0 {
+			ev.Time = was.Time
+		}
+		if same&2 == 0 {
+			ev.Session = was.Session
+		}
+		if same&4 == 0 {
+			ev.Pos.Offset = was.Pos.Offset
+		}
+		if same == 0 {
+			ev.Addr, ev.Kind = was.Addr, was.Kind
+		}
+	}
+	s.unnamed = *ev
 }
 
 // decision makes up what is decided about an offence.

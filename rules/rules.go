@@ -59,8 +59,8 @@ type Distinct uint8
 // The ways to count.
 const (
 	Each       Distinct = iota // every event counts
-	Recipient                  // one for each recipient, however often it was tried
-	UserMinute                 // one for each pair of user name and minute; an event without a user counts by itself
+	Recipient                  // one for each recipient, however often it was tried; an event without one counts by itself
+	UserMinute                 // one for each pair of user name and minute; all events without a name are of one user
 )
 
 var distinctNames = [...]string{"none", "recipient", "user/minute"}
@@ -91,7 +91,7 @@ type Rule struct {
 	Name       string              // lower case letters, digits and hyphens, at most 32
 	Text       string              // the reason in a sentence, for people
 	Mode       Mode                //
-	Events     []harvestwatch.Kind // the kinds that count; of RcptUnknown only lasting refusals, and none of the null sender
+	Events     []harvestwatch.Kind // the kinds that count; of RcptUnknown only lasting refusals, none of the null sender or of an event with a User
 	Distinct   Distinct            //
 	Bucket     time.Duration       // if not 0, time is counted in steps of so much (only with Each): coarser, smaller
 	Conditions []Condition         // one of them is enough
