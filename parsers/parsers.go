@@ -6,6 +6,7 @@
 package parsers
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -61,20 +62,14 @@ const (
 	Table   = "table"   // a table, or lines of text, whose fields Options.Fields names
 	Journal = "journal" // what journalctl -o json prints
 
-	agentLog    = "exchange-agent"
-	receiveLog  = "exchange-receive"
-	newTracking = "exchange-tracking"
-	oldTracking = "exchange-2003-tracking"
+	agentLog   = "exchange-agent"
+	receiveLog = "exchange-receive"
 )
-
-// TellsDeliveries reports whether a format is a log of deliveries, so that Options.Tracked holds for the logs of the
-// dialogue that are read with it.
-func TellsDeliveries(format string) bool { return format == newTracking || format == oldTracking }
 
 // TellsInner reports whether a log that begins with head is one of a server behind a front end, so that Options.Inner
 // holds for the front end's.
 func TellsInner(format string, head []byte) bool {
-	return format == agentLog || format == receiveLog && receive.IsInner(head)
+	return format == agentLog && bytes.Contains(head, []byte(",Recipient Filter Agent,")) || format == receiveLog && receive.IsInner(head)
 }
 
 // format is one format of logs.
@@ -96,10 +91,10 @@ var formats = [...]format{
 	{Journal, simple(journal.New), journal.Share},
 	{receiveLog, simple(receive.New), receive.Share},
 	{agentLog, simple(agent.New), agent.Share},
-	{newTracking, simple(tracking.New), tracking.Share},
+	{"exchange-tracking", simple(tracking.New), tracking.Share},
 	{"exchange-popimap", simple(popimap.New), popimap.Share},
 	{"exchange-1035", simple(winevent.New), winevent.Share},
-	{oldTracking, simple(tracking2003.New), tracking2003.Share},
+	{"exchange-2003-tracking", simple(tracking2003.New), tracking2003.Share},
 	{"iis-w3c", simple(iis.NewW3C), iis.ShareW3C},
 	{"iis-ncsa", simple(iis.NewNCSA), iis.ShareNCSA},
 	{"iis-native", simple(iis.NewNative), iis.ShareNative},

@@ -159,7 +159,8 @@ func appendField(b []byte, name string, value []byte) []byte {
 }
 
 // appendString appends bytes from a log as a JSON string (RFC 8259 section 7). A byte that is no UTF-8 is read as Windows
-// writes it in western Europe (code page 1252), or becomes U+FFFD where that has nothing there. Control characters, and the characters of Unicode that move a terminal's text about or break lines, are escaped.
+// writes it in western Europe (code page 1252), or becomes U+FFFD where that has nothing there. Control characters, and
+// the characters of Unicode that move a terminal's text about or break lines, are escaped.
 func appendString(b, s []byte) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
@@ -192,7 +193,8 @@ func appendString(b, s []byte) []byte {
 
 // windows1252 returns the character that a byte from 0x80 on stands for in code page 1252.
 func windows1252(c byte) rune {
-	const high = "€\ufffd‚ƒ„…†‡ˆ‰Š‹Œ\ufffdŽ\ufffd\ufffd‘’“”•–—˜™š›œ\ufffdžŸ" // 0x80 to 0x9f
+	// 0x80 to 0x9f
+	const high = "€\ufffd‚ƒ„…†‡ˆ‰Š‹Œ\ufffdŽ\ufffd\ufffd‘’“”•–—˜™š›œ\ufffdžŸ"
 	if c >= 0xa0 {
 		return rune(c)
 	}

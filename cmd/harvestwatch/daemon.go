@@ -187,7 +187,7 @@ func (d *daemon) restoreTimeline(ctx context.Context) error {
 		h.Write([]byte(d.cfg.Inputs[i].Path))
 		ids[i] = max(h.Sum32(), 1)
 	}
-	d.timeline = pipeline.NewTimeline(ids)
+	d.timeline = pipeline.NewTimeline(ids, recipientTwin)
 	d.left = map[string][]byte{}
 	err := d.st.LoadParser(ctx, timelineInput, func(key, value []byte) error {
 		if len(key) > 0 && key[0] == queueKey {
@@ -198,7 +198,7 @@ func (d *daemon) restoreTimeline(ctx context.Context) error {
 	})
 	if errors.Is(err, pipeline.ErrState) {
 		d.log.Error("what several logs told can't be used, it begins anew: the last minute may count twice", "error", err)
-		d.timeline = pipeline.NewTimeline(ids)
+		d.timeline = pipeline.NewTimeline(ids, recipientTwin)
 		return d.st.Commit(ctx, &store.Batch{Now: d.p.now(), Parser: []store.State{{Input: timelineInput}}})
 	}
 	return err
@@ -281,17 +281,15 @@ func (d *daemon) openParser(ctx context.Context, in *liveInput) error {
 func (d *daemon) parserOptions(in *liveInput) parsers.Options {
 	o := d.cfg.site
 	o.Reference, o.Location, o.Fields = d.p.now(), d.cfg.zone, in.cfg.fields
-	o.Tracked = d.reads(parsers.TellsDeliveries, "MSGTRK", "MESSAGETRACKING")
-	o.Inner = d.reads(func(format string) bool { return parsers.TellsInner(format, nil) }, "AGENTLOG", "/HUB/")
+	o.Inner = d.readsInner()
 	return o
 }
 
-// reads reports whether one of the inputs is a log of a kind, by its format or, before that is known, by a word of the
-// path that Exchange gives such logs.
-func (d *daemon) reads(is func(format string) bool, words ...string) bool {
+// readsInner reports whether one of the inputs is a log of a server behind a front end, by the path that Exchange gives
+// such logs: its format may not be known yet.
+func (d *daemon) readsInner() bool {
 	return slices.ContainsFunc(d.cfg.Inputs, func(in InputConfig) bool {
-		path := strings.ToUpper(filepath.ToSlash(in.Path))
-		return is(in.Format) || slices.ContainsFunc(words, func(w string) bool { return strings.Contains(path, w) })
+		return strings.Contains(strings.ToUpper(filepath.ToSlash(in.Path)), "/HUB/")
 	})
 }
 

@@ -92,6 +92,7 @@ func openLogs(ctx context.Context, o readOptions, p *program) (*logs, error) {
 	if len(l.inputs) == 0 {
 		return nil, failed(errors.Join(l.problems()...))
 	}
+	l.dropCopies()
 	l.sort()
 	return l, nil
 }
@@ -123,7 +124,6 @@ func (l *logs) examine(ctx context.Context, in *logInput, p *program) error {
 	}
 	head := r.Head(headBytes)
 	in.format = l.recognise(in, head)
-	l.opts.site.Tracked = l.opts.site.Tracked || parsers.TellsDeliveries(in.format)
 	l.opts.site.Inner = l.opts.site.Inner || parsers.TellsInner(in.format, head)
 	if in.format != "" {
 		if in.first, err = l.firstTime(in, head); err != nil {
@@ -282,7 +282,7 @@ func (l *logs) timeline() *pipeline.Timeline {
 	for i := range ids {
 		ids[i] = uint32(i) + 1
 	}
-	return pipeline.NewTimeline(ids)
+	return pipeline.NewTimeline(ids, recipientTwin)
 }
 
 // missing says which recipients don't exist though a server took them; nil where no list was given.

@@ -7,9 +7,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/firewall"
 	"github.com/harvestwatch/harvestwatch/firewall/nft"
 	"github.com/harvestwatch/harvestwatch/internal/control"
+	"github.com/harvestwatch/harvestwatch/parsers/address"
+	"github.com/harvestwatch/harvestwatch/parsers/exchange/twin"
 )
 
 // openFirewall opens the enforcer and its reconciler, if the daemon enforces.
@@ -76,4 +79,9 @@ func (p *program) firewallClear(c *cli.Context) error {
 	}
 	_, err = fmt.Fprintln(p.stdout, "the firewall holds no block of ours any more")
 	return err
+}
+
+// recipientTwin gives the timeline the twins that the parsers of Exchange's logs give.
+func recipientTwin(client harvestwatch.Addr, rcpt []byte) uint64 {
+	return twin.Recipient(address.Of(client), rcpt)
 }

@@ -29,7 +29,8 @@ func (r *repeated) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// TestEndlessLineIsBounded: of a line without an end little is kept, and little memory is used on the way.
+// TestEndlessLineIsBounded: of a line without an end little is kept, and less memory is used on the way, what was given
+// back counted too, than the line is long.
 func TestEndlessLineIsBounded(t *testing.T) {
 	for _, text := range []string{"x", "a,b;c\td ", `"`, "2026-03-12 09:00:00 [198.51.100.7] "} {
 		var before, after runtime.MemStats
@@ -37,7 +38,7 @@ func TestEndlessLineIsBounded(t *testing.T) {
 		f := &Finding{}
 		_ = f.text(bufio.NewReaderSize(io.LimitReader(&repeated{text: text}, maxBytes), 64<<10)) // an error is fine too
 		runtime.ReadMemStats(&after)
-		if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 {
+		if used := after.TotalAlloc - before.TotalAlloc; used > 32<<20 {
 			t.Errorf("%q: %d KiB were used for one line", text, used>>10)
 		}
 	}
@@ -46,13 +47,13 @@ func TestEndlessLineIsBounded(t *testing.T) {
 func TestLinesAreCut(t *testing.T) {
 	long := strings.Repeat("x", maxRow)
 	for text, want := range map[string]string{
-		"":                                  "",
-		"a\r\nb":                            "a\r\nb",
-		"a\n\n\nb\n":                        "a\n\n\nb\n",
-		long + "\nb\n":                      long + "\nb\n",
-		long + "yz\nb\n":                    long + "\nb\n",
+		"":                                 "",
+		"a\r\nb":                           "a\r\nb",
+		"a\n\n\nb\n":                       "a\n\n\nb\n",
+		long + "\nb\n":                     long + "\nb\n",
+		long + "yz\nb\n":                   long + "\nb\n",
 		"a\n" + long + long + long + "\nb": "a\n" + long + "\nb",
-		long + long:                         long,
+		long + long:                        long,
 	} {
 		for _, size := range []int{16, 4096, 64 << 10} {
 			got, more, err := lines(bufio.NewReaderSize(strings.NewReader(text), size))

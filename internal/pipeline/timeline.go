@@ -1,9 +1,6 @@
 package pipeline
 
 import (
-	"encoding/binary"
-	"hash/fnv"
-
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/memory"
 )
@@ -37,6 +34,7 @@ type Timeline struct {
 	trials   *memory.Table[uint64, awaited]  // deliveries on trial, by their Join
 	taken    *memory.Table[uint64, struct{}] // Joins of messages that another log knows more of
 	held     int
+	twin     func(client harvestwatch.Addr, recipient []byte) uint64
 }
 
 type twinKey struct {
@@ -70,10 +68,11 @@ type awaited struct {
 }
 
 // NewTimeline returns the timeline of streams that the ids name, by their numbers. An id is not 0 and stays the same
-// from run to run.
-func NewTimeline(ids []uint32) *Timeline {
+// from run to run. twin gives the Twin that parsers give to what a client did to a recipient: what gets its client here
+// gets it here too.
+func NewTimeline(ids []uint32, twin func(client harvestwatch.Addr, recipient []byte) uint64) *Timeline {
 	return &Timeline{
-		ids: ids, next: 1,
+		ids: ids, next: 1, twin: twin,
 		deeds:    memory.NewTable[uint64, deed](maxDeeds),
 		latest:   map[twinKey]uint64{},
 		messages: memory.NewTable[uint64, message](maxMessages),
@@ -99,7 +98,7 @@ func (t *Timeline) Place(ev *harvestwatch.Event, stream int, tell func(ev *harve
 			t.await(ev, stream, tell)
 			return
 		}
-		m.give(ev)
+		t.give(ev, m)
 	case ev.Join != 0 && ev.Kind == harvestwatch.Delivered && len(t.ids) > 1:
 		t.try(ev, stream, tell)
 		return
@@ -174,13 +173,10 @@ func (t *Timeline) take(join uint64) {
 	t.taken.Put(join)
 }
 
-// give gives an event its message's client, and a twin by which copies of its log are known.
-func (m *message) give(ev *harvestwatch.Event) {
+// give gives an event its message's client, and the twin that goes with it.
+func (t *Timeline) give(ev *harvestwatch.Event, m *message) {
 	ev.Addr, ev.Session, ev.Null, ev.Began = m.addr, m.session, m.null, m.at
-	h := fnv.New64a()
-	h.Write(binary.BigEndian.AppendUint64(nil, ev.Join)) //nolint:errcheck // it never fails
-	h.Write(ev.Recipient)                                //nolint:errcheck // it never fails
-	ev.Twin = max(h.Sum64(), 1)
+	ev.Twin = t.twin(ev.Addr, ev.Recipient)
 }
 
 // told reports whether another stream told the deed before, and notes that this one did. Of several deeds with the same
@@ -305,7 +301,7 @@ func (t *Timeline) learn(ev *harvestwatch.Event, tell func(*harvestwatch.Event, 
 	t.held -= len(events)
 	given := *m
 	for i := range events {
-		given.give(&events[i])
+		t.give(&events[i], &given)
 		tell(&events[i], len(t.ids) > 1 && t.told(&events[i], a.streams[i]))
 	}
 }

@@ -54,7 +54,10 @@ func (s *story) expect(t *testing.T, want ...string) {
 	s.told = nil
 }
 
-func newStory() *story { return &story{t: NewTimeline([]uint32{11, 22, 33})} }
+// recipientTwin tells recipients apart by their lengths.
+func recipientTwin(_ netip.Addr, rcpt []byte) uint64 { return 1<<40 + uint64(len(rcpt)) }
+
+func newStory() *story { return &story{t: NewTimeline([]uint32{11, 22, 33}, recipientTwin)} }
 
 func TestADeedThatTwoLogsTellIsOne(t *testing.T) {
 	s := newStory()
@@ -214,7 +217,7 @@ func TestDeliveriesAreOnTrial(t *testing.T) {
 	s.t.Rest(s.tell)
 	s.expect(t, "80 delivered 192.0.2.7 last")
 
-	alone := &story{t: NewTimeline([]uint32{11})}
+	alone := &story{t: NewTimeline([]uint32{11}, recipientTwin)}
 	alone.tried(0, 70, "a") // nobody else could know better
 	alone.expect(t, "0 delivered 192.0.2.7 a")
 }
@@ -225,10 +228,10 @@ func TestCopiesOfATrackingLog(t *testing.T) {
 	for stream := range 2 {
 		s.t.Place(&harvestwatch.Event{Time: second, Kind: harvestwatch.Accepted, Addr: client, Join: 40, Twin: 41}, stream, s.tell)
 		s.t.Place(&harvestwatch.Event{Time: 2 * second, Kind: harvestwatch.Delivered, Join: 40, Recipient: []byte("a")}, stream, s.tell)
-		s.t.Place(&harvestwatch.Event{Time: 2 * second, Kind: harvestwatch.Delivered, Join: 40, Recipient: []byte("b")}, stream, s.tell)
+		s.t.Place(&harvestwatch.Event{Time: 2 * second, Kind: harvestwatch.Delivered, Join: 40, Recipient: []byte("bb")}, stream, s.tell)
 	}
-	s.expect(t, "1 accepted 192.0.2.7", "2 delivered 192.0.2.7 a", "2 delivered 192.0.2.7 b",
-		"1 accepted 192.0.2.7 again", "2 delivered 192.0.2.7 a again", "2 delivered 192.0.2.7 b again")
+	s.expect(t, "1 accepted 192.0.2.7", "2 delivered 192.0.2.7 a", "2 delivered 192.0.2.7 bb",
+		"1 accepted 192.0.2.7 again", "2 delivered 192.0.2.7 a again", "2 delivered 192.0.2.7 bb again")
 }
 
 // More logs than can be noted still tell one deed.
@@ -237,7 +240,7 @@ func TestManyCopies(t *testing.T) {
 	for i := range ids {
 		ids[i] = uint32(i) + 1
 	}
-	s := &story{t: NewTimeline(ids)}
+	s := &story{t: NewTimeline(ids, recipientTwin)}
 	for i := range ids {
 		s.twin(1, i, 7, "a")
 	}

@@ -21,6 +21,15 @@ func (a IP) None() bool { return a == IP{} }
 // Is4 reports whether it is an IPv4 address.
 func (a IP) Is4() bool { return a.Hi == 0 && a.Lo>>32 == 0xffff }
 
+// Of returns the IP of an address of the root package; the zero Addr gives the zero IP.
+func Of(a harvestwatch.Addr) IP {
+	if !a.IsValid() {
+		return IP{}
+	}
+	b := a.As16()
+	return IP{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
 // Addr returns the address as the root package has it.
 func (a IP) Addr() harvestwatch.Addr {
 	if a.None() {

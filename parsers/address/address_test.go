@@ -55,6 +55,9 @@ func FuzzParse(f *testing.F) {
 		if ok && got.Addr() != want && want != netip.IPv6Unspecified() {
 			t.Errorf("%q: %s, the library says %s", s, got.Addr(), want)
 		}
+		if ok && Of(got.Addr()) != got {
+			t.Errorf("%q: %v is not %v", s, Of(got.Addr()), got)
+		}
 		if ok && (got.Private() != (want.IsPrivate() || want.IsLoopback() || want.IsLinkLocalUnicast()) || got.Loopback() != want.IsLoopback()) {
 			t.Errorf("%q: private %v, loopback %v", s, got.Private(), got.Loopback())
 		}

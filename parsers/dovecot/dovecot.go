@@ -40,6 +40,7 @@ type Parser struct {
 
 	// Set while Fold runs.
 	data   []byte
+	out    *lexed
 	pos    harvestwatch.Pos
 	now    int64
 	emit   func(*harvestwatch.Event)

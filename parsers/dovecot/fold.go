@@ -5,6 +5,7 @@ import (
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 const (
@@ -71,7 +72,7 @@ func (p *Parser) Fold(l *harvestwatch.Lines, emit func(*harvestwatch.Event), unp
 	if out.among {
 		out.countAmong(l.Data)
 	}
-	p.data, p.emit = l.Data, emit
+	p.data, p.out, p.emit = l.Data, out, emit
 	p.counts = harvestwatch.Counts{Lines: out.lines, Ignored: out.quiet + out.foreign}
 	for i := range out.tokens {
 		t := &out.tokens[i]
@@ -98,7 +99,7 @@ func (p *Parser) Fold(l *harvestwatch.Lines, emit func(*harvestwatch.Event), unp
 			p.counts.Ignored++
 		}
 	}
-	p.data, p.emit = nil, nil
+	p.data, p.out, p.emit = nil, nil, nil
 	return p.counts
 }
 
@@ -220,7 +221,7 @@ func (p *Parser) ended(t *token) {
 
 // begin makes p.ev the event of a token, the nth of its kind in its session.
 func (p *Parser) begin(t *token, k harvestwatch.Kind, n uint32) *harvestwatch.Event {
-	p.ev = harvestwatch.Event{Time: p.now, Pos: p.pos, Kind: k, Addr: t.ip.Addr(), Session: t.session, User: t.user.of(p.data)}
+	p.ev = harvestwatch.Event{Time: p.now, Pos: p.pos, Kind: k, Addr: t.ip.Addr(), Session: t.session, User: site.Cut(t.user.of(p.data), &p.out.arena)}
 	if t.session != 0 {
 		p.ev.Twin = max(mix(keyOf(t.ip, t.session)+uint64(n)), 1)
 	}

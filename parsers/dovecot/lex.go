@@ -2,6 +2,7 @@ package dovecot
 
 import (
 	"bytes"
+	"math"
 	"slices"
 
 	"github.com/harvestwatch/harvestwatch"
@@ -20,7 +21,7 @@ const (
 	opVisit              // a connection ended without an attempt
 )
 
-// span is a stretch of the lines' data, at most MaxField bytes.
+// span is a stretch of the lines' data.
 type span struct {
 	off uint32
 	len uint16
@@ -52,6 +53,7 @@ type token struct {
 // lexed is what Lex leaves in Lines.Lexed.
 type lexed struct {
 	tokens  []token
+	arena   []byte // texts of events that don't stand in the lines as they are
 	lines   int64
 	empty   int64
 	foreign int64 // lines of other programs
@@ -108,7 +110,7 @@ func lex(data []byte, out *lexed, strict bool) {
 
 // begin empties what an earlier Lex left.
 func (out *lexed) begin(data []byte, strict bool) *lexer {
-	*out = lexed{tokens: out.tokens[:0]}
+	*out = lexed{tokens: out.tokens[:0], arena: out.arena[:0]}
 	out.lexer = lexer{data: data, out: out, strict: strict}
 	return &out.lexer
 }
@@ -206,5 +208,5 @@ func (x *lexer) read(off, end int) {
 
 // span returns where b, a part of the data, stands.
 func (x *lexer) span(b []byte) span {
-	return span{off: uint32(cap(x.data) - cap(b)), len: uint16(min(len(b), harvestwatch.MaxField))}
+	return span{off: uint32(cap(x.data) - cap(b)), len: uint16(min(len(b), math.MaxUint16))}
 }

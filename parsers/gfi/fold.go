@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // Fold turns what Lex left into events, in the order of the lines. An event's position is that of its record's first
@@ -79,11 +80,11 @@ func (p *Parser) row(text []byte, at int64, v *[roles][]byte) {
 	null := string(sender) == "<>"
 	p.ev = harvestwatch.Event{
 		Time: at, Pos: p.pos, Kind: kind, Addr: addr, Null: null,
-		Helo: cut(bytes.TrimSpace(v[roleHelo])), Sender: bare(sender), User: cut(bytes.TrimSpace(v[roleUser])),
+		Helo: p.cut(bytes.TrimSpace(v[roleHelo])), Sender: p.cut(bare(sender)), User: p.cut(bytes.TrimSpace(v[roleUser])),
 	}
 	told := p.counts.Events
 	recipients(v[roleRecipient], func(one []byte) {
-		p.ev.Recipient = one
+		p.ev.Recipient = p.cut(one)
 		p.send()
 	})
 	if p.counts.Events == told {
@@ -114,6 +115,9 @@ func (p *Parser) reject(text []byte) {
 		p.unparsed(p.pos, text)
 	}
 }
+
+// cut bounds a text of an event.
+func (p *Parser) cut(text []byte) []byte { return site.Cut(text, &p.out.arena) }
 
 // keep copies bytes to where they hold as long as the lines do.
 func (p *Parser) keep(b []byte) []byte {

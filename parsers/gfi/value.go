@@ -211,7 +211,5 @@ func bare(text []byte) []byte {
 			text = bytes.TrimSpace(text[i+1 : len(text)-1])
 		}
 	}
-	return cut(text)
+	return text
 }
-
-func cut(text []byte) []byte { return text[:min(len(text), harvestwatch.MaxField)] }

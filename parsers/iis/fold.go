@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 const (
@@ -75,11 +76,15 @@ func (p *Parser) apply(t *token) bool {
 // time sets p.now to a row's time.
 func (p *Parser) time(t *token) (ok bool) {
 	switch {
+	case t.flags&flagDoubt != 0:
+		return p.doubted(t)
 	case p.format == formatNative:
 		p.now, ok = p.local(t)
 		return ok
 	case t.flags&flagUndated == 0:
-		p.now = t.at
+		if p.now = t.at; p.format == formatNCSA {
+			p.stream.last = max(p.stream.last, t.at)
+		}
 		return true
 	}
 	return p.undated(t.at)
@@ -186,7 +191,7 @@ func (p *Parser) mail(t *token) {
 		return
 	}
 	c := p.client(t)
-	c.sender = append(c.sender[:0], t.path.field(p.data)...)
+	c.sender = append(c.sender[:0], p.field(t.path)...)
 	c.null = t.flags&flagNull != 0
 	c.began = p.now
 }
@@ -237,16 +242,16 @@ func (p *Parser) recipient(t *token) {
 
 // refusal says why a recipient was refused, as far as that can be known.
 func (p *Parser) refusal(t *token) harvestwatch.Kind {
-	b := t.path.field(p.data)
+	b := t.path.of(p.data) // the domain may stand behind what an event has of it
 	if len(p.site.Domains) == 0 {
 		p.stream.refused = p.stream.refused || t.code == 550
 		return harvestwatch.RcptRefused
 	}
-	if len(b) == 0 || t.path.n > harvestwatch.MaxField {
+	at := bytes.LastIndexByte(b, '@')
+	if len(b) == 0 || at >= 0 && len(b)-at > harvestwatch.MaxField {
 		return harvestwatch.RcptRefused
 	}
-	at := bytes.LastIndexByte(b, '@')
-	if at < 0 || p.domain.local(p, b, b[at+1:]) { // the service adds its own domain where there is none
+	if at < 0 || p.domain.local(p, b[at:]) { // the service adds its own domain where there is none
 		return harvestwatch.RcptUnknown
 	}
 	return harvestwatch.RcptRelayDenied
@@ -260,10 +265,11 @@ type verdict struct {
 	known   bool
 }
 
-func (v *verdict) local(p *Parser, recipient, domain []byte) bool {
+// local takes a domain with the @ before it.
+func (v *verdict) local(p *Parser, domain []byte) bool {
 	if !v.known || string(v.domain[:v.n]) != string(domain) {
 		v.n, v.known = copy(v.domain[:], domain), true
-		v.isLocal, _ = p.site.IsLocal(recipient)
+		v.isLocal, _ = p.site.IsLocal(domain)
 	}
 	return v.isLocal
 }
@@ -276,19 +282,27 @@ func (p *Parser) tell(t *token, k harvestwatch.Kind) {
 
 // begin makes p.ev the event of a row.
 func (p *Parser) begin(t *token, k harvestwatch.Kind) {
-	p.ev = harvestwatch.Event{Time: p.now * int64(time.Second), Pos: p.pos, Kind: k, Addr: t.ip.Addr(), Code: t.code, Helo: t.helo.field(p.data)}
+	p.ev = harvestwatch.Event{Time: p.now * int64(time.Second), Pos: p.pos, Kind: k, Addr: t.ip.Addr(), Code: t.code, Helo: p.field(t.helo)}
 	switch t.verb {
 	case verbMail:
-		p.ev.Sender, p.ev.Null = t.path.field(p.data), t.flags&flagNull != 0
+		p.ev.Sender, p.ev.Null = p.field(t.path), t.flags&flagNull != 0
 	case verbRcpt, verbVrfy:
-		p.ev.Recipient = t.path.field(p.data)
+		p.ev.Recipient = p.field(t.path)
 	}
 	switch t.verb {
 	case verbRcpt, verbData, verbBdat:
-		if c := p.clients.Get(t.ip); c != nil {
+		if c := p.clients.Get(t.ip); c != nil && t.flags&flagDoubt == 0 {
 			p.ev.Sender, p.ev.Null = p.keep(c.sender), c.null
 		}
 	}
+}
+
+// field is what an event has of a text: nil for none.
+func (p *Parser) field(s span) []byte {
+	if s.n == 0 {
+		return nil
+	}
+	return site.Cut(s.of(p.data), &p.out.arena)
 }
 
 func (p *Parser) send() {

@@ -7,19 +7,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/harvestwatch/harvestwatch"
 )
 
 var hostile = []string{
 	"x", "-", "OutboundConnectionCommand", "<a@home.example> 550 0 24 30 0 SMTP - - - -", "a b c", "\"", "[192.0.2.66]",
-	"x [11/Oct/2036:13:16:41 -0600] \"DATA - SMTP\" 250 1", "x] \"RCPT -?+TO:<a@b.example> SMTP\" 550 32",
+	"x [11/Oct/2036:13:16:41 -0600] \"DATA - SMTP\" 250 1", "x] \"RCPT -?+TO:<a@b.example> SMTP\" 550 32", " [01/Oct/2000:00:00:00 +0000] \"",
 	"x, 1/1/36, 0:00:00, SMTPSVC1, MX1, 192.0.2.10, 90, 42, 0, 250, 0, DATA, -, y,", ", , , ,",
 	"203.0.113.66 friend SMTPSVC1 MX1 192.0.2.10 0 RCPT", "\r\n192.0.2.66 - -", "\xff\xfe\x00", "#Fields: time s-ip c-ip", "+TO:<a@b>", "> SMTP\" 250 1",
 }
 
 // FuzzForge writes a text into the places of a row that a client fills, and holds that the event's address and time are
-// the row's own and that one row is one event at most. A blank or line end in a text is the service's to replace in the
+// the row's own and that one row is one event at most. A row that can be read in several ways may be dated a little
+// before the row before it. A blank or line end in a text is the service's to replace in the
 // W3C format; here it is the parser's to see through.
 func FuzzForge(f *testing.F) {
 	for _, h := range hostile {
@@ -30,17 +32,19 @@ func FuzzForge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, helo, arg string) {
 		clean := strings.NewReplacer("\n", "+", "\r", "+")
 		helo, arg = clean.Replace(helo), clean.Replace(arg)
+		before := command{start, "198.51.100.1", "x", "RCPT", "+TO:<a@home.example>", "550"}
 		for name, log := range map[string]string{
-			"w3c":    usualHeader(start) + command{start, ip.String(), helo, "RCPT", "+TO:<" + arg + ">", "550"}.w3c(),
-			"ncsa":   command{start, ip.String(), helo, "RCPT", "+TO:<" + arg + ">", "550"}.ncsa(),
-			"native": command{start, ip.String(), helo, "RCPT", "TO:<" + arg + ">", "550"}.native(),
+			"w3c":    usualHeader(start) + before.w3c() + command{start, ip.String(), helo, "RCPT", "+TO:<" + arg + ">", "550"}.w3c(),
+			"ncsa":   before.ncsa() + command{start, ip.String(), helo, "RCPT", "+TO:<" + arg + ">", "550"}.ncsa(),
+			"native": before.native() + command{start, ip.String(), helo, "RCPT", "TO:<" + arg + ">", "550"}.native(),
 		} {
 			events := 0
 			l := &harvestwatch.Lines{Data: []byte(log)}
 			p := formats[name](home())
 			p.Lex(l)
 			p.Fold(l, func(ev *harvestwatch.Event) {
-				if events++; events > 1 || ev.Addr != ip || !ev.When().Equal(start) {
+				early := start.Sub(ev.When())
+				if events++; events > 1 && (events > 2 || ev.Addr != ip || early < 0 || early > time.Minute || early > 0 && (name == "w3c" || len(ev.Helo) > 0)) {
 					t.Errorf("%s: %s at %s from %q", name, show(ev), ev.When(), log)
 				}
 			}, nil)

@@ -4,9 +4,12 @@
 //
 // The client is only ever what the column of the client's address says. The rows hold no reply text, no connection and
 // no delivery: so an unknown user is told from a relay attempt by the domains that the site serves, and a connection is
-// a HELO. A message that was accepted is told as delivered to each recipient that was accepted with it, unless the site
-// says that its deliveries are tracked; where the rows name no recipient, no delivery is told. Rows of the service's own
-// connections to others, and of other services of the same server, are ignored.
+// a HELO. A message that was accepted is told as delivered to each recipient that was accepted with it; where the rows
+// name no recipient, no delivery is told. Rows of the service's own connections to others, and of other services of the
+// same server, are ignored.
+//
+// A client can put what looks like a whole row into its HELO name. Its address stands before that, so what speaks against
+// it is told of such a row too, as far as the row's end says it; what speaks for it is not.
 //
 // Lex may run on several goroutines at once; Fold, Changes, Restore and Assumed belong to one. The package does no I/O,
 // reads no clock and starts no goroutine.
@@ -72,7 +75,7 @@ type stream struct {
 	layout  layout // W3C: the columns in force
 	day     int64  // W3C: the day of rows without a date, in days since 1970
 	clock   int64  // W3C: the latest such row's second of the day
-	last    int64  // native: the latest moment, in seconds since 1970
+	last    int64  // native, NCSA: the latest moment, in seconds since 1970
 	dated   bool   // day is known
 	guessed bool   // day was taken from the reference, for want of a #Date
 	refused bool   // a recipient was refused that could be an unknown user or a relay attempt

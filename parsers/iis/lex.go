@@ -18,15 +18,6 @@ type span struct{ off, n uint32 }
 
 func (s span) of(data []byte) []byte { return data[s.off : s.off+s.n : s.off+s.n] }
 
-// field is what an event has of a text: nil for none, cut at MaxField.
-func (s span) field(data []byte) []byte {
-	if s.n == 0 {
-		return nil
-	}
-	s.n = min(s.n, harvestwatch.MaxField)
-	return s.of(data)
-}
-
 // deed says what a token is.
 type deed uint8
 
@@ -43,6 +34,7 @@ const (
 	flagUndated             // at is the second of the day
 	flagTwin                // the local time came twice, and this is the earlier one
 	flagPart                // a chunk of a message, not its last
+	flagDoubt               // the row can be read in several ways: only what speaks against its client is told
 )
 
 // token is one line that Fold must see.
@@ -62,6 +54,7 @@ type token struct {
 type lexed struct {
 	tokens  []token
 	layouts []layout // of the chunk's own #Fields lines
+	values  []span   // of a row with too many
 	arena   []byte   // texts of the parser's memory, for as long as the lines hold
 	assumed layout   // what was taken for the rows before the first of them
 	leads   bool     // there are such rows
@@ -107,7 +100,7 @@ func (p *Parser) Lex(l *harvestwatch.Lines) {
 }
 
 func (p *Parser) lex(data []byte, out *lexed, assumed *layout) {
-	*out = lexed{tokens: out.tokens[:0], layouts: out.layouts[:0], arena: out.arena[:0]}
+	*out = lexed{tokens: out.tokens[:0], layouts: out.layouts[:0], arena: out.arena[:0], values: out.values[:0]}
 	x := lexer{format: p.format, site: p.site, out: out}
 	x.lex(data, assumed)
 }

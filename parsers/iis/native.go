@@ -7,11 +7,11 @@ import "bytes"
 //	192.0.2.1, NAME, 8/18/06, 13:17:37, SMTPSVC1, MAIL01, 192.0.2.10, 90, 42, 0, 250, 0, RCPT, -, TO:<a@b.example>,
 const (
 	nativeValues = 15
-	maxValues    = 48 // of which a row may have more, where a client's text has commas
+	maxValues    = 48 // of which a row may have more, where a client's text has commas; nativeAll reads rows with even more
 )
 
 // native lexes a row. The name and the last value are the client's text: where there are too many values, the place
-// of the others is looked for, and must be one.
+// of the others is looked for.
 func (x *lexer) native(off, end int) (keep bool) {
 	b := x.data[off:end]
 	for len(b) > 0 && b[len(b)-1] == ' ' {
@@ -26,23 +26,29 @@ func (x *lexer) native(off, end int) (keep bool) {
 	if n < nativeValues {
 		return true
 	}
-	at := 0 // where the date is
-	for i := 2; i+13 <= n; i++ {
-		if x.middle(&v, i) {
-			if at > 0 {
-				return true
-			}
-			at = i
+	at, several := 0, n == maxValues // where the date is; whether there is another
+	for i := 2; i+13 <= n && !several; i++ {
+		if middle(x.data, v[:n], i) {
+			at, several = i, at > 0
 		}
 	}
-	if at == 0 || n == maxValues {
+	if several {
+		return x.nativeAll(b, off)
+	}
+	if at == 0 {
 		return true
 	}
+	r := x.nativeRow(v[:n], at)
+	return x.command(&r)
+}
+
+// nativeRow returns a row's columns, and sets its time, where the date is the value at.
+func (x *lexer) nativeRow(v []span, at int) row {
 	x.tok.date, _ = date(v[at].of(x.data))
 	x.tok.at, _ = clock(v[at+1].of(x.data))
-	last := v[n-1].off + v[n-1].n
-	return x.command(&row{client: v[0], user: span{v[1].off, v[at].off - 2 - v[1].off}, service: v[at+2], status: v[at+8],
-		verb: firstWord(x.data, v[at+10]), arg: span{v[at+12].off, last - v[at+12].off}})
+	last := v[len(v)-1].off + v[len(v)-1].n
+	return row{client: v[0], user: span{v[1].off, v[at].off - 2 - v[1].off}, service: v[at+2], status: v[at+8],
+		verb: firstWord(x.data, v[at+10]), arg: span{v[at+12].off, last - v[at+12].off}}
 }
 
 // split finds the values of a row and returns how many there are, at most maxValues.
@@ -62,15 +68,15 @@ func split(b []byte, off int, v *[maxValues]span) (n int) {
 }
 
 // middle reports whether the ten values from i on can be those from the date to the second code.
-func (x *lexer) middle(v *[maxValues]span, i int) bool {
-	if _, ok := clock(v[i+1].of(x.data)); !ok {
+func middle(data []byte, v []span, i int) bool {
+	if _, ok := clock(v[i+1].of(data)); !ok {
 		return false
 	}
-	if _, ok := date(v[i].of(x.data)); !ok {
+	if _, ok := date(v[i].of(data)); !ok {
 		return false
 	}
 	for _, s := range v[i+5 : i+10] {
-		if _, ok := number(s.of(x.data)); !ok {
+		if _, ok := number(s.of(data)); !ok {
 			return false
 		}
 	}

@@ -42,10 +42,12 @@ func TestNativeBadRows(t *testing.T) {
 		"203.0.113.5, x, 7/13/09, 33:17:37" + nativeRow + "550, 0, RCPT, -, TO:<a@home.example>,",
 		"203.0.113.5, x, 7/13/1009, 13:17:37" + nativeRow + "550, 0, RCPT, -, TO:<a@home.example>,",
 		"203.0.113.5, x, 7/13, 13:17:37" + nativeRow + "550, 0, RCPT, -, TO:<a@home.example>,",
-		// A whole row in the name, or in the recipient: nobody can say which is the service's.
-		"203.0.113.5, x, 1/1/36, 0:00:00, SMTPSVC1, MX1, 192.0.2.10, 90, 42, 0, 250, 0, DATA, -, " + from + "550, 0, RCPT, -, TO:<a@home.example>,",
-		"203.0.113.5, x, " + from + "550, 0, RCPT, -, TO:<a, " + from + "250, 0, DATA, -, >,",
-		strings.Repeat("203.0.113.5, ", 60) + from + "550, 0, RCPT, -, TO:<a@home.example>,",
+		// A whole row in the name, or in the recipient: nobody can say which is the service's, and what speaks for the client isn't told.
+		"203.0.113.5, x, 1/1/36, 0:00:00, SMTPSVC1, MX1, 192.0.2.10, 90, 42, 0, 250, 0, DATA, -, " + from + "250, 0, RCPT, -, TO:<a@home.example>,",
+		"203.0.113.5, x, " + from + "250, 0, RCPT, -, TO:<a, " + from + "250, 0, DATA, -, >,",
+		"203.0.113.5, x, " + from + "450, 0, RCPT, -, TO:<a, " + from + "0, 0, RCPT, -, >,",
+		"x, x, 1/1/36, 0:00:00, SMTPSVC1, MX1, 192.0.2.10, 90, 42, 0, 250, 0, DATA, -, " + from + "550, 0, RCPT, -, TO:<a@home.example>,",
+		strings.Repeat("203.0.113.5, ", 60) + "550, 0, RCPT, -, TO:<a@home.example>,",
 		",", ", ", ",,,,,,,,,,,,,,,,",
 	} {
 		if got, counts := read(NewNative(home()), line+"\n", show); len(got) != 0 || counts.Unparsed != 1 {

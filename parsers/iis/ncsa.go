@@ -10,7 +10,7 @@ const stampLen = 20
 //	192.0.2.1 - NAME [11/Oct/2006:13:16:41 -0600] "RCPT -?+TO:<a@b.example> SMTP" 250 32
 //
 // The name and the query are the client's text. The service writes their blanks as +; where a client's text looks like
-// a stamp all the same, the row is not understood. The code is taken from the end.
+// a stamp all the same, ncsaAll reads the row. The code is taken from the end.
 func (x *lexer) ncsa(off, end int) (keep bool) {
 	b := x.data[off:end]
 	i := bytes.IndexByte(b, ' ')
@@ -23,10 +23,10 @@ func (x *lexer) ncsa(off, end int) (keep bool) {
 	if !ok {
 		return true
 	}
-	r.user = span{uint32(off + name), uint32(open - name)}
 	if _, _, again := x.bracket(b, rest); again {
-		return true
+		return x.ncsaAll(b, off, name, &r)
 	}
+	r.user = span{uint32(off + name), uint32(open - name)}
 	x.tok.at, rest, _ = x.stamp(b, open)
 	request, codes, ok := x.codes(b, rest)
 	if !ok {

@@ -48,8 +48,9 @@ func TestNCSABadRows(t *testing.T) {
 		`203.0.113.5 - x [11/Oct/2006:13:16:41 0600] "RCPT -?+TO:<a@home.example> SMTP" 550 32`,
 		`203.0.113.5 - x [11/Oct/2006:13:16:41 -9900] "RCPT -?+TO:<a@home.example> SMTP" 550 32`,
 		`203.0.113.5 - x [11/Oct/2006:13:16:41] "RCPT -?+TO:<a@home.example> SMTP" 550 32`,
-		// A name with blanks that brings a stamp and a request of its own: nobody can say which is the service's.
-		`203.0.113.5 - x y [11/Oct/2036:13:16:41 -0600] "DATA - SMTP" 250 1` + stamp + `"RCPT -?+TO:<a@home.example> SMTP" 550 32`,
+		// A name with blanks that brings a stamp and a request of its own: what speaks for the client isn't told.
+		`203.0.113.5 - x y [11/Oct/2036:13:16:41 -0600] "DATA - SMTP" 550 1` + stamp + `"RCPT -?+TO:<a@home.example> SMTP" 250 32`,
+		`203.0.113.5 - x y [11/Oct/2036:13:16:41 -0600] "DATA - SMTP" 250 1` + stamp + `"DATA - SMTP" 250 32`,
 		"203.0.113.5 - x [", "203.0.113.5 - ", "203.0.113.5", "-", `"`,
 	} {
 		if got, counts := read(NewNCSA(home()), line+"\n", show); len(got) != 0 || counts.Unparsed != 1 {

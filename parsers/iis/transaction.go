@@ -25,8 +25,8 @@ type transaction struct {
 
 // remember adds an accepted recipient to its client's transaction, if the row names it.
 func (p *Parser) remember(t *token) {
-	recipient := t.path.field(p.data)
-	if p.site.Tracked || len(recipient) == 0 || t.code > 251 {
+	recipient := p.field(t.path)
+	if len(recipient) == 0 || t.code > 251 {
 		return
 	}
 	r, fresh := p.open.Put(t.ip)
@@ -40,10 +40,10 @@ func (p *Parser) remember(t *token) {
 }
 
 // deliver tells a message that was accepted as delivered to the recipients of its transaction: the service logs nothing
-// of what comes later. A log of deliveries, where there is one, knows better.
+// of what comes later, and no id by which another log could know better.
 func (p *Parser) deliver(t *token) {
 	r := p.open.Get(t.ip)
-	if r == nil || p.site.Tracked || t.code != 250 {
+	if r == nil || t.code != 250 {
 		return
 	}
 	p.begin(t, harvestwatch.Delivered)

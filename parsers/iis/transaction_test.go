@@ -96,28 +96,23 @@ func TestWhatEndsATransaction(t *testing.T) {
 	}
 }
 
-// Where deliveries are tracked, or the rows name no recipient, none is told.
-func TestNoDeliveries(t *testing.T) {
-	tracked := home()
-	tracked.Tracked = true
+// Where the rows name no recipient, no delivery is told; else it has a client, and no id of its message.
+func TestDeliveriesOfAllFormats(t *testing.T) {
 	for name, log := range mixed() {
-		for _, s := range []struct {
-			p    *Parser
-			some bool
-		}{{formats[name](tracked), false}, {formats[name](home()), true}} {
-			accepted, delivered := 0, 0
-			read(s.p, log, func(ev *harvestwatch.Event) string {
-				switch ev.Kind {
-				case harvestwatch.Accepted:
-					accepted++
-				case harvestwatch.Delivered:
-					delivered++
+		accepted, delivered := 0, 0
+		read(formats[name](home()), log, func(ev *harvestwatch.Event) string {
+			switch ev.Kind {
+			case harvestwatch.Accepted:
+				accepted++
+			case harvestwatch.Delivered:
+				if delivered++; ev.Join != 0 || !ev.Addr.IsValid() {
+					t.Errorf("%s: %+v", name, ev)
 				}
-				return ""
-			})
-			if accepted == 0 || delivered > 0 != s.some || !s.some && s.p.open.Len() > 0 {
-				t.Errorf("%s: %d accepted, %d delivered, %d clients remembered", name, accepted, delivered, s.p.open.Len())
 			}
+			return ""
+		})
+		if accepted == 0 || delivered == 0 {
+			t.Errorf("%s: %d accepted, %d delivered", name, accepted, delivered)
 		}
 	}
 	log := fmt.Sprintf(header, "2009-07-13 10:00:00", short)
@@ -125,18 +120,6 @@ func TestNoDeliveries(t *testing.T) {
 		log += "10:00:01 203.0.113.5 " + row + "\r\n"
 	}
 	expect(t, NewW3C(home()), log, "5 connect 203.0.113.5 250", "7 rcpt_ok 203.0.113.5 250", "8 accepted 203.0.113.5 250")
-	fresh := NewW3C(tracked)
-	if got := credits(fresh, from, to); got != "" || fresh.open.Len() != 0 {
-		t.Errorf("%d clients' recipients are remembered for nothing", fresh.open.Len())
-	}
-	// Configured after a restart, it holds for what was remembered before.
-	p, q, d := NewW3C(home()), NewW3C(tracked), disk{}
-	credits(p, from, to)
-	d.take(p)
-	d.give(t, q)
-	if got := credits(q, taken); got != "" || q.open.Len() != 0 {
-		t.Errorf("%q is told, %d clients remembered", got, q.open.Len())
-	}
 }
 
 func TestTransactionsAreBounded(t *testing.T) {

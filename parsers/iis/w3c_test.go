@@ -202,9 +202,10 @@ func TestW3CBadRows(t *testing.T) {
 func TestW3CBytes(t *testing.T) {
 	log := "\xef\xbb\xbf" + w3c("203.0.113.5 M\xdcLLER RCPT +TO:<j\xf6rg@home.example> 550", "203.0.113.5 "+strings.Repeat("x", 300)+" HELO - 250")
 	expect(t, NewW3C(home()), "\xef\xbb\xbf\r\n"+strings.TrimSuffix(log, "\r\n"), "6 rcpt_unknown 203.0.113.5 550 to=j\xf6rg@home.example helo=M\xdcLLER",
-		"7 connect 203.0.113.5 250 helo="+strings.Repeat("x", 256))
+		"7 connect 203.0.113.5 250 helo="+strings.Repeat("x", 239)+"~"+cutEnd(strings.Repeat("x", 300)))
 	long := "+TO:<" + strings.Repeat("x", 300) + "@home.example>"
-	expect(t, NewW3C(home()), w3c("203.0.113.5 x RCPT "+long+" 550"), "5 rcpt_refused 203.0.113.5 550 to="+strings.Repeat("x", 256)+" helo=x")
+	expect(t, NewW3C(home()), w3c("203.0.113.5 x RCPT "+long+" 550"), "5 rcpt_unknown 203.0.113.5 550 to="+strings.Repeat("x", 239)+"~"+
+		cutEnd(strings.Repeat("x", 300)+"@home.example")+" helo=x")
 }
 
 func TestW3CWithoutDate(t *testing.T) {

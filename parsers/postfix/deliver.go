@@ -19,7 +19,7 @@ func (p *Parser) sent(t *token) {
 		return
 	}
 	ev := p.about(m, harvestwatch.Delivered)
-	ev.Time, ev.Pos, ev.Recipient = p.now, p.pos, t.rcpt.of(p.data)
+	ev.Time, ev.Pos, ev.Recipient = p.now, p.pos, p.text(t.rcpt)
 	p.send(ev)
 }
 
@@ -89,7 +89,7 @@ func (p *Parser) wait(t *token, m *message) {
 		m.held = append(m.held, held{})
 	}
 	h := &m.held[n]
-	h.at, h.pos, h.rcpt = p.now, p.pos, append(h.rcpt[:0], t.rcpt.of(p.data)...)
+	h.at, h.pos, h.rcpt = p.now, p.pos, append(h.rcpt[:0], p.text(t.rcpt)...)
 	p.messages.Touch(k)
 }
 
@@ -153,6 +153,6 @@ func (p *Parser) bounced(t *token) {
 		return
 	}
 	ev := p.about(m, harvestwatch.RcptUnknown)
-	ev.Time, ev.Pos, ev.Recipient, ev.Status = p.now, p.pos, t.rcpt.of(p.data), t.status
+	ev.Time, ev.Pos, ev.Recipient, ev.Status = p.now, p.pos, p.text(t.rcpt), t.status
 	p.send(ev)
 }

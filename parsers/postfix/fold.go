@@ -2,6 +2,7 @@ package postfix
 
 import (
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // Fold turns what Lex left into events, in the order of the lines. The events' texts lie in l.Data and l.Lexed. Events
@@ -94,13 +95,16 @@ func (p *Parser) begin(t *token, k harvestwatch.Kind) *harvestwatch.Event {
 	p.ev = harvestwatch.Event{
 		Time: p.now, Pos: p.pos, Kind: k, Addr: t.ip.Addr(), Code: t.code, Status: t.status,
 		Null: t.flags&flagNull != 0,
-		Helo: t.helo.of(p.data), Recipient: t.rcpt.of(p.data), User: t.user.of(p.data),
+		Helo: p.text(t.helo), Recipient: p.text(t.rcpt), User: p.text(t.user),
 	}
 	if t.flags&flagSender != 0 {
-		p.ev.Sender = t.sender.of(p.data)
+		p.ev.Sender = p.text(t.sender)
 	}
 	return &p.ev
 }
+
+// text returns a text of an event.
+func (p *Parser) text(s span) []byte { return site.Cut(s.of(p.data), &p.out.arena) }
 
 func (p *Parser) send(ev *harvestwatch.Event) {
 	p.counts.Events++

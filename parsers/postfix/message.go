@@ -146,7 +146,7 @@ func (p *Parser) sender(t *token) {
 	if m == nil || m.is(msgSender) {
 		return // a message without a client, or one that comes out of the deferred queue again
 	}
-	m.sender = append(m.sender[:0], t.sender.of(p.data)...)
+	m.sender = append(m.sender[:0], p.text(t.sender)...)
 	m.state |= msgSender
 	if !m.ip.Private() && !m.is(msgLinked) {
 		m.state |= msgLive

@@ -1,6 +1,8 @@
 package postfix
 
 import (
+	"math"
+
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/syslog"
 )
@@ -41,7 +43,7 @@ const (
 	flagAuth                  // the message was sent by an authenticated client
 )
 
-// span is a stretch of the lines' data, at most MaxField bytes.
+// span is a stretch of the lines' data.
 type span struct {
 	off uint32
 	len uint16
@@ -106,7 +108,7 @@ type lexer struct {
 
 // span returns the stretch of n bytes at the beginning of b, which must reach to the end of the text.
 func (x *lexer) span(b []byte, n int) span {
-	return span{off: uint32(x.end - len(b)), len: uint16(min(n, harvestwatch.MaxField))}
+	return span{off: uint32(x.end - len(b)), len: uint16(min(n, math.MaxUint16))}
 }
 
 func has(b []byte, prefix string) bool {

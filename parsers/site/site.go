@@ -25,9 +25,6 @@ type Site struct {
 	// Domains holds the domains that the site takes mail for, in lower case; one that begins with a dot stands for all
 	// domains below it. Empty means not known.
 	Domains []string
-	// Tracked says that a log of deliveries is read too (message tracking), so that a log of the dialogue tells no delivery
-	// of its own. Without, a message that was accepted is delivered to the recipients that were accepted with it.
-	Tracked bool
 	// Inner says that a log of the server behind the front end is read too (its receive log or its agent log), which
 	// tells which recipient of a message it refused; the front end's own log knows that one of them was refused.
 	Inner bool

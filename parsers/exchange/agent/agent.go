@@ -80,7 +80,7 @@ func (p *Parser) Fold(l *harvestwatch.Lines, emit func(*harvestwatch.Event),
 func (p *Parser) tell(r *row, at harvestwatch.Pos) (n int) {
 	p.ev = harvestwatch.Event{
 		Time: r.at, Session: r.session, Addr: r.ip.Addr(), Pos: at, Code: r.code, Kind: r.kind, Null: r.null,
-		Status: r.status, Sender: cut(r.sender),
+		Status: r.status, Sender: p.cut(r.sender),
 	}
 	csvlog.List(r.recipients, p.scratch, func(member []byte) bool {
 		if member = bare(member); len(member) > 0 {
@@ -100,20 +100,20 @@ func (p *Parser) one(r *row, recipient []byte) {
 	switch r.kind {
 	case harvestwatch.AuthFail:
 	case harvestwatch.SpamRefused:
-		p.ev.Twin = twin.Spam(r.ip, p.ev.Sender)
+		p.ev.Twin, p.ev.Join = twin.Spam(r.ip, p.ev.Sender), r.join
 	default:
 		p.ev.Twin = twin.Recipient(r.ip, recipient)
 	}
-	p.ev.Recipient = cut(recipient)
+	p.ev.Recipient = p.cut(recipient)
 	p.emit(&p.ev)
 }
 
 // cut bounds a text; an empty one is nil.
-func cut(b []byte) []byte {
+func (p *Parser) cut(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
-	return b[:min(len(b), harvestwatch.MaxField)]
+	return site.Cut(b, p.scratch)
 }
 
 // bare takes the angle brackets off a path.

@@ -7,6 +7,7 @@ import (
 	"github.com/harvestwatch/harvestwatch/parsers/address"
 	"github.com/harvestwatch/harvestwatch/parsers/csvlog"
 	"github.com/harvestwatch/harvestwatch/parsers/exchange/tracking/reply"
+	"github.com/harvestwatch/harvestwatch/parsers/exchange/twin"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
@@ -16,6 +17,7 @@ const (
 	colSession
 	colRemote
 	colEntered
+	colMessage
 	colSender
 	colRecipient
 	colAgent
@@ -26,8 +28,8 @@ const (
 )
 
 var columns = []string{
-	"Timestamp", "SessionId", "RemoteEndpoint", "EnteredOrgFromIP", "P1FromAddress", "Recipient", "Agent", "Event", "Action",
-	"SmtpResponse", "Reason",
+	"Timestamp", "SessionId", "RemoteEndpoint", "EnteredOrgFromIP", "MessageId", "P1FromAddress", "Recipient", "Agent", "Event",
+	"Action", "SmtpResponse", "Reason",
 }
 
 const usual = "Timestamp,SessionId,LocalEndpoint,RemoteEndpoint,EnteredOrgFromIP,MessageId,P1FromAddress,P2FromAddresses," +
@@ -38,6 +40,7 @@ type row struct {
 	at         int64
 	ip         address.IP
 	session    uint64
+	join       uint64 // of a message that was refused for its contents: the Twin of its acceptance; 0 for none
 	code       uint16
 	kind       harvestwatch.Kind
 	null       bool
@@ -77,6 +80,9 @@ func read(o *site.Site, c *csvlog.Cols, r *row) csvlog.Verdict {
 	r.kind = kindOf(action, c.Get(colAgent), c.Get(colReason), r)
 	if r.kind != harvestwatch.AuthFail {
 		r.recipients = c.Get(colRecipient)
+	}
+	if id := bare(c.Get(colMessage)); r.kind == harvestwatch.SpamRefused && len(id) > 0 {
+		r.join = twin.Message(r.ip, id)
 	}
 	sender := c.Get(colSender)
 	r.sender = bare(sender)

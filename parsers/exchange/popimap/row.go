@@ -37,11 +37,11 @@ type row struct {
 func newSpec(o *site.Site) *csvlog.Spec[row] {
 	return &csvlog.Spec[row]{
 		Types: []string{"pop3 log", "imap4 log", "pop log", "imap log"}, Columns: columns, Usual: usual,
-		Row: func(c *csvlog.Cols, r *row, _ *[]byte) csvlog.Verdict { return read(o, c, r) },
+		Row: func(c *csvlog.Cols, r *row, scratch *[]byte) csvlog.Verdict { return read(o, c, r, scratch) },
 	}
 }
 
-func read(o *site.Site, c *csvlog.Cols, r *row) csvlog.Verdict {
+func read(o *site.Site, c *csvlog.Cols, r *row, scratch *[]byte) csvlog.Verdict {
 	at, ok := csvlog.Stamp(c.Get(colTime))
 	if !ok || !decimal(c.Get(colNumber)) || c.Get(colContext) == nil {
 		return csvlog.Unparsed
@@ -61,7 +61,7 @@ func read(o *site.Site, c *csvlog.Cols, r *row) csvlog.Verdict {
 		r.session = csvlog.Hash(session)
 	}
 	if user := c.Get(colUser); len(user) > 0 {
-		r.user = user[:min(len(user), harvestwatch.MaxField)]
+		r.user = site.Cut(user, scratch)
 	}
 	return csvlog.Kept
 }

@@ -54,7 +54,7 @@ func TestTwins(t *testing.T) {
 	behind := append([]string{"<XPROXYFROM SID=1 IP=203.0.113.77 DOMAIN=x", ">250 XProxyFrom accepted"}, say...)
 	byLog := map[string][]harvestwatch.Event{}
 	for name, data := range map[string][]byte{"front": front.log(say...), "hub": hub.log(behind...)} {
-		run(data, func(ev *harvestwatch.Event) string { byLog[name] = append(byLog[name], ev.Clone()); return "" })
+		spoken(data, func(ev *harvestwatch.Event) string { byLog[name] = append(byLog[name], ev.Clone()); return "" })
 	}
 	want := []uint64{twin.Recipient(client, []byte("a@k.example")), twin.Recipient(client, []byte("b@k.example")),
 		twin.Message(client, []byte("<1@a.example>")), twin.Spam(client, []byte("s@a.example"))}

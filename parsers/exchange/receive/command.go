@@ -1,6 +1,10 @@
 package receive
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/harvestwatch/harvestwatch/parsers/site"
+)
 
 // verbs is a set of commands, as far as they are told apart.
 type verbs uint16
@@ -46,22 +50,22 @@ func (r *row) command(line []byte, scratch *[]byte) {
 	}
 	switch r.verbs {
 	case hello:
-		r.text = cut(bytes.TrimSpace(args))
+		r.text = site.Cut(bytes.TrimSpace(args), scratch)
 	case mail:
-		if path, ok := argument(args, "FROM:"); ok {
+		if path, ok := argument(args, "FROM:", scratch); ok {
 			r.text = path
 			if len(path) == 0 {
 				r.flags |= rowNull
 			}
 		}
 	case rcpt:
-		r.text, _ = argument(args, "TO:")
+		r.text, _ = argument(args, "TO:", scratch)
 	case chunk:
 		if i := bytes.LastIndexByte(bytes.TrimSpace(args), ' '); i >= 0 && fold(bytes.TrimSpace(args[i:]), "LAST") {
 			r.verbs = last
 		}
 	case proxyFrom, proxyUser:
-		r.text = parseProxy(args, scratch)
+		r.text = parseProxy(r.verbs, args, scratch)
 	}
 }
 
@@ -93,7 +97,7 @@ func fold(b []byte, name string) bool {
 
 // argument reads the path behind FROM: or TO:, with or without blanks and angle brackets (RFC 5321 section 4.1.2). An
 // empty path is not nil. What else a command has instead of a path gives nil and false.
-func argument(args []byte, keyword string) ([]byte, bool) {
+func argument(args []byte, keyword string, scratch *[]byte) ([]byte, bool) {
 	args = bytes.TrimLeft(args, " \t")
 	if len(args) < len(keyword) || !fold(args[:len(keyword)], keyword) {
 		return nil, false
@@ -104,9 +108,9 @@ func argument(args []byte, keyword string) ([]byte, bool) {
 	}
 	if args[0] != '<' {
 		path, _ := word(args)
-		return cut(path), true
+		return site.Cut(path, scratch), true
 	}
-	return cut(args[1 : 1+closing(args[1:])]), true
+	return site.Cut(args[1:1+closing(args[1:])], scratch), true
 }
 
 // closing returns where the angle bracket stands that ends a path, or the length where none does: the first one with a

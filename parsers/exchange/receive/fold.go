@@ -6,6 +6,7 @@ import (
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
 	"github.com/harvestwatch/harvestwatch/parsers/exchange/twin"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // row does what a row says, and returns how many events it told.
@@ -24,7 +25,7 @@ func (p *Parser) row(r *row, pos harvestwatch.Pos) int {
 		s.began, s.copy = r.at, r.copy
 		if !s.client.None() && s.flags&sessBehind == 0 {
 			s.flags |= sessTold
-			p.send(p.event(s, harvestwatch.Connect))
+			p.send(p.connection(s, r, harvestwatch.Connect))
 		}
 	case opDisconnect:
 		p.end(s, r)
@@ -53,11 +54,23 @@ func (p *Parser) begin(s *session, r *row) {
 	}
 }
 
+// connection makes p.ev a connection's beginning or end. Its twin is made of what every copy of the log says of it, also
+// one that lacks the beginning.
+func (p *Parser) connection(s *session, r *row, kind harvestwatch.Kind) *harvestwatch.Event {
+	ev := p.event(s, kind)
+	ev.Twin = r.key ^ uint64(kind)<<56
+	if r.flags&rowNameless != 0 {
+		ev.Twin ^= mix(uint64(r.at)) // else all connections from one port are one
+	}
+	ev.Twin = max(mix(ev.Twin), 1)
+	return ev
+}
+
 func (p *Parser) end(s *session, r *row) {
 	if s.flags&sessTold != 0 || s.began == 0 && s.flags&sessBehind == 0 && !s.client.None() {
 		s.client = r.remote
 		s.endTransaction()
-		ev := p.event(s, harvestwatch.Disconnect)
+		ev := p.connection(s, r, harvestwatch.Disconnect)
 		ev.Began = s.began
 		p.send(ev)
 	}
@@ -187,9 +200,10 @@ func (p *Parser) say(s *session, r *row, c *command, text []byte) {
 		}
 	}
 	p.name(ev, s, r, c)
+	message := ev.Twin
 	p.send(ev)
-	if kind == harvestwatch.Accepted && !p.site.Tracked {
-		p.deliver(s)
+	if kind == harvestwatch.Accepted {
+		p.deliver(s, message)
 	}
 }
 
@@ -213,19 +227,19 @@ func (p *Parser) joined(text []byte) []byte {
 	start := len(*scratch)
 	for name, rest := cutName(text); ; name, rest = cutName(rest) {
 		*scratch = append(*scratch, name...)
-		if len(rest) == 0 || len(*scratch)-start > harvestwatch.MaxField {
+		if len(rest) == 0 {
 			break
 		}
 		*scratch = append(*scratch, ", "...)
 	}
-	end := min(len(*scratch), start+harvestwatch.MaxField)
-	return (*scratch)[start:end:end]
+	return site.Cut((*scratch)[start:], scratch)
 }
 
-// deliver tells that a message reached each recipient that was accepted with it.
-func (p *Parser) deliver(s *session) {
+// deliver tells that a message reached each recipient that was accepted with it. This log doesn't know what became of it:
+// Join, the acceptance's own Twin, lets another log that does take it over.
+func (p *Parser) deliver(s *session, message uint64) {
 	ev := p.event(s, harvestwatch.Delivered)
-	ev.Began = ev.Time
+	ev.Began, ev.Join = ev.Time, message
 	for rest := p.keep(s.rcpts.text); len(rest) > 0; {
 		ev.Recipient, rest = cutName(rest)
 		ev.Twin = twin.Recipient(s.client, ev.Recipient)

@@ -111,13 +111,30 @@ func TestForgedProxying(t *testing.T) {
 		expect(t, front.log(with(forged, reply)...), want...)
 	}
 	// He writes it into his HELO name, which the front end hands on.
+	const told = "6 rcpt_unknown 203.0.113.5 to=a@k.example"
 	for field, want := range map[string]string{
 		"SID=1 IP=203.0.113.5 PORT=1 DOMAIN=x IP=192.0.2.66 SID=2":    "6 rcpt_unknown 203.0.113.5 to=a@k.example",
 		"SID=1 PORT=1 DOMAIN=x IP=192.0.2.66 SEQNUM=1 IP=203.0.113.5": "",
-		"IP=203.0.113.5 IP=192.0.2.66 DOMAIN=x":                       "",
-		"SID=1 IP= DOMAIN=x IP=192.0.2.66":                            "",
-		"SID=1 DOMAIN=xIP=192.0.2.66 IP=203.0.113.5":                  "6 rcpt_unknown 203.0.113.5 to=a@k.example",
-		"sid=1 ip=[2001:db8::5] domain=x":                             "6 rcpt_unknown 2001:db8::5 to=a@k.example",
+		// The front end's own keys stand last, each of them once.
+		"SID=1 DOMAIN=x IP=192.0.2.66 IP=203.0.113.5 PORT=1 SEQNUM=1":                           told,
+		"DOMAIN=x IP=192.0.2.66 SID=1 IP=203.0.113.5 PORT=1 SEQNUM=1":                           told,
+		"SID=1 SEQNUM=1 DOMAIN=x IP=192.0.2.66 IP=203.0.113.5 PORT=1":                           told,
+		"SID=1 DOMAIN=x IP=192.0.2.66 PORT=2 SEQNUM=2 IP=203.0.113.5 PORT=1 SEQNUM=1":           told,
+		"SID=1 DOMAIN=x IP=192.0.2.66 PORT=2 SEQNUM=2 UNAME=x IP=203.0.113.5 PORT=1 SEQNUM=1":   told,
+		"SID=1 DOMAIN=x DOMAIN=y IP=192.0.2.66 SID=9 IP=203.0.113.5 PORT=1 SEQNUM=1":            told,
+		"SID=1 DOMAIN=x IP=192.0.2.66  IP=203.0.113.5 PORT=1 SEQNUM=1 PERMS=1077 AUTHSRC=Anon ": told,
+		"SID=1 DOMAIN= IP=192.0.2.66 IP=203.0.113.5 PORT=1 SEQNUM=1":                            told,
+		"SID=1 DOMAIN=x IP=192.0.2.66 IP=203.0.113.5 PORT=1 SEQNUM=1 WHATEVER=1":                "",
+		"SID=1 DOMAIN=x IP=192.0.2.66 IP=203.0.113.5 PORT=x SEQNUM=1":                           "",
+		"SID=1 DOMAIN=x IP=192.0.2.66 IP=203.0.113.5 SEQNUM=1 PORT=1":                           "",
+		"SID=1 DOMAIN=x IP=203.0.113.5 PORT=1 IP= SEQNUM=1":                                     "",
+		"SID=1 DOMAIN=x IP=192.0.2.66 IP=203.0.113.5 PORT=1":                                    "",
+		"DOMAIN=x IP=192.0.2.66 IP=203.0.113.5 PORT=1 SEQNUM=1":                                 "",
+		"SID=1 IP=x DOMAIN=x IP=192.0.2.66 PORT=1 SEQNUM=1":                                     "",
+		"IP=203.0.113.5 IP=192.0.2.66 DOMAIN=x":                                                 "",
+		"SID=1 IP= DOMAIN=x IP=192.0.2.66":                                                      "",
+		"SID=1 DOMAIN=xIP=192.0.2.66 IP=203.0.113.5":                                            "6 rcpt_unknown 203.0.113.5 to=a@k.example",
+		"sid=1 ip=[2001:db8::5] domain=x":                                                       "6 rcpt_unknown 2001:db8::5 to=a@k.example",
 	} {
 		var lines []string
 		if want != "" {
@@ -127,10 +144,24 @@ func TestForgedProxying(t *testing.T) {
 	}
 }
 
+// The name of who has authenticated is his own text too, wherever it stands.
+func TestForgedUser(t *testing.T) {
+	for field, told := range map[string]bool{
+		"SID=1 IP=203.0.113.5 PORT=1 DOMAIN=pc CAPABILITIES=0 SECID=x UNAME=joe IP=192.0.2.66 PORT=1 SEQNUM=1": true,
+		"SID=1 DOMAIN=pc IP=203.0.113.5 PORT=1 UNAME=joe IP=192.0.2.66 PORT=1 SEQNUM=1":                        false,
+	} {
+		var lines []string
+		if told {
+			lines = []string{"6 rcpt_unknown 203.0.113.5 to=a@k.example user=joe"}
+		}
+		expect(t, hub.log(with("<XPROXY "+field, ">250 XProxy accepted")...), lines...)
+	}
+}
+
 // Bytes that no front end left name nobody.
 func TestReadProxy(t *testing.T) {
 	var scratch []byte
-	whole := parseProxy([]byte("SID=1 IP=203.0.113.5 DOMAIN=friend UNAME=joe"), &scratch)
+	whole := parseProxy(proxyUser, []byte("SID=1 IP=203.0.113.5 DOMAIN=friend UNAME=joe"), &scratch)
 	if p := readProxy(whole); p.ip.Addr().String() != "203.0.113.5" || string(p.helo) != "friend" || string(p.user) != "joe" || p.sid == 0 {
 		t.Errorf("%+v", p)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/csvlog"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // class is what a reply says.
@@ -128,7 +129,7 @@ var (
 var rulesOf = [6][]rule{2: rules2, 3: rules3, 4: rules4, 5: rules5}
 
 // reply reads what the server said.
-func (r *row) reply(line []byte) csvlog.Verdict {
+func (r *row) reply(line []byte, scratch *[]byte) csvlog.Verdict {
 	if len(line) > 4 && line[3] == '-' {
 		line = lastLine(line)
 	}
@@ -153,7 +154,7 @@ func (r *row) reply(line []byte) csvlog.Verdict {
 		}
 	}
 	if r.class == queued || r.class == chunkOK {
-		r.text = messageID(text)
+		r.text = messageID(text, scratch)
 	}
 	return csvlog.Kept
 }
@@ -222,15 +223,23 @@ func lower(c byte) byte {
 	return c
 }
 
-// messageID returns the id in "2.6.0 <1@kontor.example> [InternalId=...", without its angle brackets; nil for none.
-func messageID(text []byte) []byte {
+// messageID returns the id in "2.6.0 <1@kontor.example> [InternalId=...", without its angle brackets, if it has some; nil
+// for none. Whoever sends a message chooses the id, so it ends where the last of the server's own words begin.
+func messageID(text []byte, scratch *[]byte) []byte {
 	_, text = word(text)
-	if len(text) == 0 || text[0] != '<' {
-		return nil
-	}
-	end := bytes.IndexByte(text, '>')
+	end := bytes.LastIndex(text, []byte("[InternalId="))
 	if end < 0 {
+		end = bytes.LastIndex(text, []byte("Queued mail"))
+	}
+	if end < 0 {
+		end = bytes.LastIndexByte(text, '>') + 1
+	}
+	id := bytes.TrimSpace(text[:end])
+	if n := len(id); n > 1 && id[0] == '<' && id[n-1] == '>' {
+		id = id[1 : n-1]
+	}
+	if len(id) == 0 {
 		return nil
 	}
-	return cut(text[1:end])
+	return site.Cut(id, scratch)
 }

@@ -121,7 +121,7 @@ func TestReplyRows(t *testing.T) {
 		"": csvlog.Unparsed, "25": csvlog.Unparsed, "2500 x": csvlog.Unparsed, "650 x": csvlog.Unparsed, "25x y": csvlog.Unparsed,
 	} {
 		var r row
-		if got := r.reply([]byte(text)); got != want {
+		if got := r.reply([]byte(text), new([]byte)); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
 	"github.com/harvestwatch/harvestwatch/parsers/csvlog"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // op is what a row is about.
@@ -23,10 +24,11 @@ const (
 
 // What a row says beside it.
 const (
-	rowHub   uint8 = 1 << iota // the local port is one that only front ends of the site use
-	rowInner                   // the local port is one that other servers of the site use, and may be anybody's
-	rowSelf                    // the remote address is the local one
-	rowNull                    // a MAIL command has the null reverse path
+	rowHub      uint8 = 1 << iota // the local port is one that only front ends of the site use
+	rowInner                      // the local port is one that other servers of the site use, and may be anybody's
+	rowSelf                       // the remote address is the local one
+	rowNull                       // a MAIL command has the null reverse path
+	rowNameless                   // the session has no id, or nothing but zeros for it
 )
 
 // row is a row taken apart. Its texts are borrowed from the Lines.
@@ -54,7 +56,7 @@ func readRow(c *csvlog.Cols, r *row, scratch *[]byte) csvlog.Verdict {
 		return csvlog.Unparsed
 	}
 	if len(event) == 0 || event[0] == '*' {
-		if !r.info(data, c.Get(colContext)) {
+		if !r.info(data, c.Get(colContext), scratch) {
 			return csvlog.Ignored
 		}
 	} else if v := r.spoken(event[0], data, scratch); v != csvlog.Kept {
@@ -75,7 +77,11 @@ func readRow(c *csvlog.Cols, r *row, scratch *[]byte) csvlog.Verdict {
 	}
 	server, _, _ := bytes.Cut(connector, []byte{'\\'})
 	// Ids are unique on one server at most, and zero where somebody made a log nameless.
-	r.key = hash(hash(hash(0, server), c.Get(colSession)), remote) | 1
+	session := c.Get(colSession)
+	r.key = hash(hash(hash(0, server), session), remote) | 1
+	if len(bytes.TrimLeft(session, "0")) == 0 {
+		r.flags |= rowNameless
+	}
 	if sequence := c.Get(colSequence); len(sequence) > 0 {
 		r.copy = hash(hash(uint64(r.op)^uint64(at), sequence), data) | 1
 	}
@@ -97,7 +103,7 @@ func (r *row) spoken(event byte, data []byte, scratch *[]byte) csvlog.Verdict {
 		r.command(data, scratch)
 	case '>':
 		r.op = opReply
-		return r.reply(data)
+		return r.reply(data, scratch)
 	default:
 		return csvlog.Unparsed
 	}
@@ -106,10 +112,10 @@ func (r *row) spoken(event byte, data []byte, scratch *[]byte) csvlog.Verdict {
 
 // info reads a row of information, and reports whether it names who tries to authenticate. All others are the
 // server's notes about what other rows tell: tarpits, permissions, the reason of a failure.
-func (r *row) info(data, context []byte) bool {
+func (r *row) info(data, context []byte, scratch *[]byte) bool {
 	r.op = opUser
 	if string(context) == "authenticated" {
-		r.text = cut(data)
+		r.text = site.Cut(data, scratch)
 		return len(data) > 0
 	}
 	if len(data) > 0 || len(context) < 9 || context[0] != 'U' {
@@ -120,13 +126,10 @@ func (r *row) info(data, context []byte) bool {
 		name, ok = bytes.CutPrefix(context, []byte("Username:"))
 	}
 	if name = bytes.TrimSpace(name); string(name) != "NULL" {
-		r.text = cut(name)
+		r.text = site.Cut(name, scratch)
 	}
 	return ok
 }
-
-// cut bounds a text.
-func cut(b []byte) []byte { return b[:min(len(b), harvestwatch.MaxField)] }
 
 // ports tells what the local endpoint says about who speaks there.
 func ports(local, remote []byte) (flags uint8) {

@@ -7,6 +7,7 @@ import (
 	"github.com/harvestwatch/harvestwatch/parsers/csvlog"
 	"github.com/harvestwatch/harvestwatch/parsers/exchange/tracking/reply"
 	"github.com/harvestwatch/harvestwatch/parsers/exchange/twin"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // tell tells a row's events and returns how many.
@@ -18,7 +19,7 @@ func (p *Parser) tell(r *row, at harvestwatch.Pos) (n int) {
 	if p.forks.Len() > 0 {
 		r.join = p.original(r.join)
 	}
-	p.ev = harvestwatch.Event{Time: r.at, Pos: at, Join: r.join, Null: r.null, Sender: cut(r.sender)}
+	p.ev = harvestwatch.Event{Time: r.at, Pos: at, Join: r.join, Null: r.null, Sender: p.cut(r.sender)}
 	switch r.op {
 	case opReceive:
 		p.ev.Kind = harvestwatch.Accepted
@@ -53,7 +54,7 @@ func (p *Parser) deliver(r *row) (n int) {
 	p.ev.Kind = harvestwatch.Delivered
 	csvlog.List(r.recipients, p.log.Scratch(p.lines), func(rcpt []byte) bool {
 		if rcpt = bare(rcpt); len(rcpt) > 0 && !probe(rcpt) {
-			p.ev.Recipient = cut(rcpt)
+			p.ev.Recipient = p.cut(rcpt)
 			p.emit(&p.ev)
 			n++
 		}
@@ -91,7 +92,7 @@ func (p *Parser) failed(r *row, rcpt []byte, i int) bool {
 	if code == 0 {
 		code = 550
 	}
-	p.ev.Code, p.ev.Status, p.ev.Recipient, p.ev.Twin = code, status, cut(rcpt), 0
+	p.ev.Code, p.ev.Status, p.ev.Recipient, p.ev.Twin = code, status, p.cut(rcpt), 0
 	switch {
 	case reply.Unknown(status) && (r.op == opFail || p.isOurs(rcpt)):
 		p.ev.Kind = harvestwatch.RcptUnknown
@@ -113,7 +114,7 @@ func (p *Parser) failed(r *row, rcpt []byte, i int) bool {
 // isOurs reports whether a recipient is known to be the site's. What another organization's server says about its own
 // users, to whom a user of ours wrote or has his mail sent on, is nothing that the client did.
 func (p *Parser) isOurs(rcpt []byte) bool {
-	local, known := p.site.IsLocal(rcpt)
+	local, known := p.site.IsLocal(rcpt[max(bytes.LastIndexByte(rcpt, '@'), 0):]) // however long the local part is
 	return local && known
 }
 
@@ -151,9 +152,9 @@ func spam(text []byte) bool {
 }
 
 // cut bounds a text; an empty one is nil.
-func cut(b []byte) []byte {
+func (p *Parser) cut(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
-	return b[:min(len(b), harvestwatch.MaxField)]
+	return site.Cut(b, p.log.Scratch(p.lines))
 }

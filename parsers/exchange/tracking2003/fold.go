@@ -21,7 +21,7 @@ type owner struct {
 
 // tell makes p.ev of a row, and reports whether it is an event.
 func (p *Parser) tell(t *token, pos harvestwatch.Pos) bool {
-	p.ev = harvestwatch.Event{Time: t.at, Pos: pos, Null: t.null, Sender: cut(t.sender)}
+	p.ev = harvestwatch.Event{Time: t.at, Pos: pos, Null: t.null, Sender: p.cut(t.sender)}
 	id := csvlog.Hash([]byte("2003"), t.message)
 	switch t.op {
 	case opReceive:
@@ -38,7 +38,7 @@ func (p *Parser) tell(t *token, pos harvestwatch.Pos) bool {
 			return false
 		}
 	}
-	p.ev.Recipient = cut(t.recipient)
+	p.ev.Recipient = p.cut(t.recipient)
 	join, ok := p.joinOf(t, id)
 	p.ev.Join = join
 	return ok

@@ -57,6 +57,7 @@ type lexed struct {
 	lines, quiet int64
 	header       bool
 	tokens       []token
+	scratch      []byte // texts of events that don't stand in the lines as they are
 }
 
 func lex(l *harvestwatch.Lines) *lexed {
@@ -66,7 +67,7 @@ func lex(l *harvestwatch.Lines) *lexed {
 		l.Lexed = out
 	}
 	clear(out.tokens)
-	*out = lexed{tokens: out.tokens[:0]}
+	*out = lexed{tokens: out.tokens[:0], scratch: out.scratch[:0]}
 	for off := 0; off < len(l.Data); {
 		end, next := len(l.Data), len(l.Data)
 		if i := bytes.IndexByte(l.Data[off:], '\n'); i >= 0 {

@@ -27,7 +27,10 @@ type Parser struct {
 	owners     *memory.Table[uint64, owner]  // by id
 	arrivals   *memory.Table[uint64, int64]  // when a client's message with an id last came
 	recipients *memory.Table[uint64, uint64] // from id and recipient to the Join
-	ev         harvestwatch.Event
+
+	// Set while Fold runs.
+	out *lexed
+	ev  harvestwatch.Event
 }
 
 // New returns a parser for one stream of a site, which it keeps and doesn't change.
@@ -79,6 +82,7 @@ func (p *Parser) Fold(l *harvestwatch.Lines, emit func(*harvestwatch.Event),
 	if !ok {
 		out = lex(l)
 	}
+	p.out = out
 	c := harvestwatch.Counts{Lines: out.lines, Ignored: out.quiet}
 	for i := range out.tokens {
 		t := &out.tokens[i]
@@ -100,15 +104,16 @@ func (p *Parser) Fold(l *harvestwatch.Lines, emit func(*harvestwatch.Event),
 			c.Ignored++
 		}
 	}
+	p.out = nil
 	return c
 }
 
 // cut bounds a text; an empty one is nil.
-func cut(b []byte) []byte {
+func (p *Parser) cut(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
-	return b[:min(len(b), harvestwatch.MaxField)]
+	return site.Cut(b, &p.out.scratch)
 }
 
 // known reports whether an address is one that a client can have.

@@ -6,15 +6,15 @@ import (
 	"bytes"
 	"math/bits"
 
-	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
 	"github.com/harvestwatch/harvestwatch/parsers/csvlog"
+	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // Recipient is the twin of what was answered to a client about a recipient, given without angle brackets; it may be
 // empty, where the client or the sender was refused.
 func Recipient(ip address.IP, rcpt []byte) uint64 {
-	return by(ip, csvlog.Hash([]byte("rcpt"), rcpt[:min(len(rcpt), harvestwatch.MaxField)]))
+	return by(ip, csvlog.Hash([]byte("rcpt"), bounded(rcpt)))
 }
 
 // Auth is the twin of an authentication that failed. server may be the host's name with or without its domain;
@@ -32,7 +32,7 @@ func Message(ip address.IP, id []byte) uint64 {
 // Spam is the twin of a message that was refused for its contents. sender stands without angle brackets; it is empty
 // for the null reverse path.
 func Spam(ip address.IP, sender []byte) uint64 {
-	return by(ip, csvlog.Hash([]byte("spam"), sender[:min(len(sender), harvestwatch.MaxField)]))
+	return by(ip, csvlog.Hash([]byte("spam"), bounded(sender)))
 }
 
 // Join is what the lines about one message have in common. id may stand in angle brackets.
@@ -45,7 +45,13 @@ func bare(id []byte) []byte {
 	if n := len(id); n > 1 && id[0] == '<' && id[n-1] == '>' {
 		id = id[1 : n-1]
 	}
-	return id[:min(len(id), harvestwatch.MaxField)]
+	return bounded(id)
+}
+
+// bounded returns a text as events have it, so that it makes no difference whether it was cut before.
+func bounded(text []byte) []byte {
+	var scratch []byte
+	return site.Cut(text, &scratch)
 }
 
 // by adds the client to a hash. The address goes in as numbers: as bytes, some would be taken for letters, whose case
