@@ -104,7 +104,10 @@ type Event struct {
 //
 // Events of different streams with the same Kind and the same Twin within TwinTime are one deed that was logged twice,
 // so each but the first is dropped; two such events of one stream are two deeds. An Accepted event with a Join and an
-// Addr says whose message it was; an event with the same Join but no Addr takes its Addr, Session and Null from there.
+// Addr says whose message it was; an event with the same Join but no Addr takes its Addr, Session and Null from there. A
+// Delivered with Join and Addr is what the dialogue's log takes for delivered, Join being the Twin of its Accepted: it
+// counts unless a log that knows better takes the message over. An RcptUnknown with Join and Addr says that one of several
+// recipients was unknown, not which: it counts unless another log names one.
 // Twin and Join need not be kept secret, but the log's texts go into them: they are hashes of at least 64 bits.
 
 // TwinTime is how far apart two logs may date the same deed, in nanoseconds: one log may tell a refusal when it is

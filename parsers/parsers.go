@@ -6,7 +6,6 @@
 package parsers
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -62,15 +61,7 @@ const (
 	Table   = "table"   // a table, or lines of text, whose fields Options.Fields names
 	Journal = "journal" // what journalctl -o json prints
 
-	agentLog   = "exchange-agent"
-	receiveLog = "exchange-receive"
 )
-
-// TellsInner reports whether a log that begins with head is one of a server behind a front end, so that Options.Inner
-// holds for the front end's.
-func TellsInner(format string, head []byte) bool {
-	return format == agentLog && bytes.Contains(head, []byte(",Recipient Filter Agent,")) || format == receiveLog && receive.IsInner(head)
-}
 
 // format is one format of logs.
 type format struct {
@@ -89,8 +80,8 @@ var formats = [...]format{
 	{"postfix", simple(maillog.New), maillog.Share},
 	{"dovecot", simple(dovecot.New), dovecot.Share},
 	{Journal, simple(journal.New), journal.Share},
-	{receiveLog, simple(receive.New), receive.Share},
-	{agentLog, simple(agent.New), agent.Share},
+	{"exchange-receive", simple(receive.New), receive.Share},
+	{"exchange-agent", simple(agent.New), agent.Share},
 	{"exchange-tracking", simple(tracking.New), tracking.Share},
 	{"exchange-popimap", simple(popimap.New), popimap.Share},
 	{"exchange-1035", simple(winevent.New), winevent.Share},

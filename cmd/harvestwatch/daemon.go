@@ -10,9 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -281,16 +278,7 @@ func (d *daemon) openParser(ctx context.Context, in *liveInput) error {
 func (d *daemon) parserOptions(in *liveInput) parsers.Options {
 	o := d.cfg.site
 	o.Reference, o.Location, o.Fields = d.p.now(), d.cfg.zone, in.cfg.fields
-	o.Inner = d.readsInner()
 	return o
-}
-
-// readsInner reports whether one of the inputs is a log of a server behind a front end, by the path that Exchange gives
-// such logs: its format may not be known yet.
-func (d *daemon) readsInner() bool {
-	return slices.ContainsFunc(d.cfg.Inputs, func(in InputConfig) bool {
-		return strings.Contains(strings.ToUpper(filepath.ToSlash(in.Path)), "/HUB/")
-	})
 }
 
 // run works until ctx ends or the loop fails. What it leaves behind is the truth of the last commit.

@@ -124,7 +124,6 @@ func (l *logs) examine(ctx context.Context, in *logInput, p *program) error {
 	}
 	head := r.Head(headBytes)
 	in.format = l.recognise(in, head)
-	l.opts.site.Inner = l.opts.site.Inner || parsers.TellsInner(in.format, head)
 	if in.format != "" {
 		if in.first, err = l.firstTime(in, head); err != nil {
 			return errors.Join(&unknownFormat{err}, r.Close())

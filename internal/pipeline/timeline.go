@@ -15,11 +15,19 @@ const (
 	maxHeld     = 1 << 16 // events of theirs, and deliveries on trial
 	maxTrials   = 1 << 12 // messages whose deliveries are on trial
 	maxTaken    = 1 << 16 // messages that another log knows more of
+	maxBlamed   = 1 << 14 // clients whose unknown recipient a log named
 )
 
-// trialTime is how long a delivery that only the dialogue's log tells is on trial, in nanoseconds of event time: a log
-// that knows better (what filters said, where the message went) dates it within seconds.
-const trialTime = 10 * int64(1e9)
+// Spans of event time, in nanoseconds.
+const (
+	// trialTime is how long a delivery that only the dialogue's log tells is on trial: the clocks of one site's servers.
+	trialTime = 2 * int64(1e9)
+	// trialsAfter is how long after the last message that a log of deliveries told there are trials at all. A log that
+	// covers another week, or can't be read, is no reason to doubt.
+	trialsAfter = 3600 * int64(1e9)
+	// blameTime is how long before a refusal of somebody a log that names him may have told it: a tarpit lies between.
+	blameTime = 60 * int64(1e9)
+)
 
 // Timeline makes one story of what several logs of a site tell: a deed that several tell counts once (Event.Twin), and
 // an event that names a message only gets the client from the event that brought the message in (Event.Join), whichever
@@ -33,6 +41,9 @@ type Timeline struct {
 	awaited  *memory.Table[uint64, awaited]
 	trials   *memory.Table[uint64, awaited]  // deliveries on trial, by their Join
 	taken    *memory.Table[uint64, struct{}] // Joins of messages that another log knows more of
+	blamed   *memory.Table[uint64, blame]    // clients whose unknown recipient a log named
+	tracked  int64                           // when a log of deliveries last told a message
+	stored   int64                           // tracked, as last given out by Changes
 	held     int
 	twin     func(client harvestwatch.Addr, recipient []byte) uint64
 }
@@ -79,6 +90,7 @@ func NewTimeline(ids []uint32, twin func(client harvestwatch.Addr, recipient []b
 		awaited:  memory.NewTable[uint64, awaited](maxAwaited),
 		trials:   memory.NewTable[uint64, awaited](maxTrials),
 		taken:    memory.NewTable[uint64, struct{}](maxTaken),
+		blamed:   memory.NewTable[uint64, blame](maxBlamed),
 	}
 }
 
@@ -102,17 +114,37 @@ func (t *Timeline) Place(ev *harvestwatch.Event, stream int, tell func(ev *harve
 	case ev.Join != 0 && ev.Kind == harvestwatch.Delivered && len(t.ids) > 1:
 		t.try(ev, stream, tell)
 		return
+	case ev.Join != 0 && ev.Kind == harvestwatch.RcptUnknown && len(t.ids) > 1:
+		tell(ev, t.named(ev, t.ids[stream]))
+		return
 	}
 	t.tell(ev, stream, tell)
 	switch {
+	case ev.Kind == harvestwatch.RcptUnknown && len(t.ids) > 1:
+		b, _ := t.blamed.Put(t.twin(ev.Addr, nil))
+		*b = blame{at: ev.Time, by: t.ids[stream]}
 	case ev.Kind == harvestwatch.SpamRefused && ev.Join != 0:
 		t.take(ev.Join)
 	case ev.Kind == harvestwatch.Accepted && ev.Join != 0:
 		if ev.Twin != 0 && ev.Code == 0 { // a log of deliveries: no reply stands in it
 			t.take(ev.Twin)
+			t.tracked = max(t.tracked, ev.Time)
 		}
 		t.learn(ev, tell)
 	}
+}
+
+// blame is that a log named an unknown recipient of a client.
+type blame struct {
+	at int64
+	by uint32 // id of the stream
+}
+
+// named reports whether another stream named what this one tells without a name: that one of several recipients of a
+// message was unknown.
+func (t *Timeline) named(ev *harvestwatch.Event, id uint32) bool {
+	b := t.blamed.Get(t.twin(ev.Addr, nil))
+	return b != nil && b.by != id && ev.Time-b.at <= blameTime && b.at-ev.Time <= trialTime
 }
 
 // tell tells an event, and whether another stream told the same before.
@@ -124,6 +156,10 @@ func (t *Timeline) tell(ev *harvestwatch.Event, stream int, tell func(*harvestwa
 // knows whether it was spam, and to whom it came.
 func (t *Timeline) try(ev *harvestwatch.Event, stream int, tell func(*harvestwatch.Event, bool)) {
 	if t.taken.Get(ev.Join) != nil {
+		return
+	}
+	if d := ev.Time - t.tracked; d > trialsAfter || d < -trialsAfter {
+		t.tell(ev, stream, tell)
 		return
 	}
 	for oldest, full := t.trials.Full(); t.trials.Len() > 0 && (full && t.trials.Get(ev.Join) == nil || t.held >= maxHeld); oldest, full = t.trials.Full() {

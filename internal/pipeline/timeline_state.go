@@ -20,6 +20,8 @@ const (
 	keyAwaited = 'a'
 	keyTrial   = 'p'
 	keyTaken   = 't'
+	keyBlamed  = 'b'
+	keyTracked = 'k'
 )
 
 // Changes calls yield for each thing remembered that changed since the last call; a nil value means forgotten. The
@@ -39,6 +41,11 @@ func (t *Timeline) Changes(yield func(key, value []byte)) {
 	t.messages.Changes(forgotten(keyMessage), func(key, seq uint64, m *message) { set(keyMessage, key, seq, m.append) })
 	t.awaited.Changes(forgotten(keyAwaited), func(key, seq uint64, a *awaited) { set(keyAwaited, key, seq, a.append) })
 	t.trials.Changes(forgotten(keyTrial), func(key, seq uint64, a *awaited) { set(keyTrial, key, seq, a.append) })
+	if t.tracked != t.stored {
+		t.stored = t.tracked
+		set(keyTracked, 0, uint64(t.tracked), func(b []byte) []byte { return b })
+	}
+	t.blamed.Changes(forgotten(keyBlamed), func(key, seq uint64, m *blame) { set(keyBlamed, key, seq, m.append) })
 	t.taken.Changes(forgotten(keyTaken), func(key, seq uint64, _ *struct{}) {
 		set(keyTaken, key, seq, func(b []byte) []byte { return b })
 	})
@@ -65,6 +72,15 @@ func (t *Timeline) Restore(key, value []byte) error {
 		ok = t.restoreAwaited(t.awaited, r, number, seq)
 	case keyTrial:
 		ok = t.restoreAwaited(t.trials, r, number, seq)
+	case keyTracked:
+		if ok = r.Done(); ok {
+			t.tracked, t.stored = int64(seq), int64(seq)
+		}
+	case keyBlamed:
+		b := blame{at: int64(r.U64()), by: r.U32()}
+		if ok = r.Done(); ok {
+			*t.blamed.Restore(number, seq) = b
+		}
 	case keyTaken:
 		if ok = r.Done(); ok {
 			t.taken.Restore(number, seq)
@@ -99,6 +115,10 @@ func (t *Timeline) restoreDeed(r *memory.Reader, number, seq uint64) bool {
 	t.latest[d.twinKey] = max(t.latest[d.twinKey], number)
 	t.next = max(t.next, number+1)
 	return true
+}
+
+func (m *blame) append(b []byte) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, uint64(m.at)), m.by)
 }
 
 func (m *message) append(b []byte) []byte {

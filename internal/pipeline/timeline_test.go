@@ -194,32 +194,58 @@ func (s *story) moment(at int64) {
 // A delivery that the dialogue's log tells counts unless another log knows better, before or soon after.
 func TestDeliveriesAreOnTrial(t *testing.T) {
 	s := newStory()
-	s.tried(0, 70, "a")
-	s.tried(0, 70, "b")
-	s.moment(5)
-	s.expect(t, "5 connect 192.0.2.7")
-	s.moment(11)
-	s.expect(t, "0 delivered 192.0.2.7 a", "0 delivered 192.0.2.7 b", "11 connect 192.0.2.7")
+	s.accepted(10_000, 80, client) // message tracking: the twin of this message is 81
+	s.tried(10_001, 81, "tracked")
+	s.tried(10_001, 70, "a")
+	s.tried(10_001, 70, "b")
+	s.moment(10_002)
+	s.delivered(10_002, 80, "really")
+	s.expect(t, "10000 accepted 192.0.2.7", "10002 connect 192.0.2.7", "10002 delivered 192.0.2.7 really")
+	s.moment(10_004)
+	s.expect(t, "10001 delivered 192.0.2.7 a", "10001 delivered 192.0.2.7 b", "10004 connect 192.0.2.7")
 
-	s.tried(20, 71, "spam")
-	s.t.Place(&harvestwatch.Event{Time: 21 * second, Kind: harvestwatch.SpamRefused, Addr: client, Join: 71}, 1, s.tell)
-	s.tried(22, 71, "spam, of another front end")
-	s.moment(40)
-	s.expect(t, "21 spam_refused 192.0.2.7", "40 connect 192.0.2.7")
+	s.tried(10_020, 71, "spam")
+	s.t.Place(&harvestwatch.Event{Time: 10_021 * second, Kind: harvestwatch.SpamRefused, Addr: client, Join: 71}, 1, s.tell)
+	s.tried(10_022, 71, "spam, of another front end")
+	s.moment(10_040)
+	s.expect(t, "10021 spam_refused 192.0.2.7", "10040 connect 192.0.2.7")
 
-	s.accepted(50, 80, client) // message tracking: the twin of this message is 81
-	s.tried(51, 81, "tracked")
-	s.delivered(52, 80, "really")
-	s.moment(70)
-	s.expect(t, "50 accepted 192.0.2.7", "52 delivered 192.0.2.7 really", "70 connect 192.0.2.7")
-
-	s.tried(80, 90, "last")
+	s.tried(10_080, 90, "last")
 	s.t.Rest(s.tell)
-	s.expect(t, "80 delivered 192.0.2.7 last")
+	s.expect(t, "10080 delivered 192.0.2.7 last")
+}
+
+// Nobody is doubted where no log of deliveries speaks of that time, or there is none.
+func TestDeliveriesWithoutTracking(t *testing.T) {
+	s := newStory()
+	s.tried(10_000, 70, "a")
+	s.expect(t, "10000 delivered 192.0.2.7 a")
+	s.accepted(20_000, 80, client)
+	s.tried(20_000-3601, 72, "long before")
+	s.tried(20_000+3601, 73, "long after")
+	s.expect(t, "20000 accepted 192.0.2.7", "16399 delivered 192.0.2.7 long before", "23601 delivered 192.0.2.7 long after")
+	s.t.Place(&harvestwatch.Event{Time: 30_000 * second, Kind: harvestwatch.SpamRefused, Addr: client, Join: 74}, 1, s.tell)
+	s.tried(30_001, 74, "spam")
+	s.expect(t, "30000 spam_refused 192.0.2.7")
 
 	alone := &story{t: NewTimeline([]uint32{11}, recipientTwin)}
 	alone.tried(0, 70, "a") // nobody else could know better
 	alone.expect(t, "0 delivered 192.0.2.7 a")
+}
+
+// That one of several recipients was unknown counts unless another log has just named one of the same client's.
+func TestSomebodyIsUnknown(t *testing.T) {
+	s := newStory()
+	someone := func(at int64, stream int) {
+		s.t.Place(&harvestwatch.Event{Time: at * second, Kind: harvestwatch.RcptUnknown, Addr: client, Join: 9, Recipient: []byte("a, b")}, stream, s.tell)
+	}
+	someone(100, 0)
+	s.twin(200, 1, 7, "a")
+	someone(205, 0)
+	someone(206, 1) // this stream's own names are of other messages
+	someone(261, 0)
+	s.expect(t, "100 rcpt_unknown 192.0.2.7 a, b", "200 rcpt_unknown 192.0.2.7 a", "205 rcpt_unknown 192.0.2.7 a, b again",
+		"206 rcpt_unknown 192.0.2.7 a, b", "261 rcpt_unknown 192.0.2.7 a, b")
 }
 
 // The same tracking log in two folders tells each delivery once.

@@ -25,9 +25,6 @@ type Site struct {
 	// Domains holds the domains that the site takes mail for, in lower case; one that begins with a dot stands for all
 	// domains below it. Empty means not known.
 	Domains []string
-	// Inner says that a log of the server behind the front end is read too (its receive log or its agent log), which
-	// tells which recipient of a message it refused; the front end's own log knows that one of them was refused.
-	Inner bool
 	// DateOrder is the order of day and month in dates that could be either: "mdy", "dmy" or "ymd"; "" means not known.
 	DateOrder string
 	// Fields maps a table's columns or a pattern's groups to what they mean, for the formats that need it; nil for none.

@@ -209,14 +209,16 @@ func (p *Parser) say(s *session, r *row, c *command, text []byte) {
 
 // someone tells that a recipient of the transaction is unknown. A front end takes all of them, and hands on the refusal of
 // the server behind it in answer to the message: which of several it was only the log of that server tells. So it is one
-// event that names them all, not one for each: the others of a partner's list exist.
+// event that names them all, not one for each: the others of a partner's list exist. Its Join says that a log which
+// knows better goes before.
 func (p *Parser) someone(s *session) {
 	ev := p.event(s, harvestwatch.RcptUnknown)
 	if s.rcpts.n == 1 {
 		ev.Recipient, _ = cutName(p.keep(s.rcpts.text))
 		ev.Twin = twin.Recipient(s.client, ev.Recipient)
-	} else if ev.Recipient = p.joined(s.rcpts.text); p.site.Inner {
-		return
+	} else {
+		ev.Recipient = p.joined(s.rcpts.text)
+		ev.Join = twin.Recipient(s.client, ev.Recipient)
 	}
 	p.send(ev)
 }

@@ -10,8 +10,6 @@
 package receive
 
 import (
-	"bytes"
-
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/csvlog"
 	"github.com/harvestwatch/harvestwatch/parsers/memory"
@@ -89,14 +87,3 @@ func (p *Parser) Pushed() int64 { return p.sessions.Pushed() }
 
 // Share returns which share of the whole lines in head, from 0 to 1, are rows of a receive log that are understood.
 func Share(head []byte) float64 { return format().Share(head) }
-
-// IsInner reports whether a log that begins with head is that of a server behind a front end, by the local port at which
-// such a server listens for it in any whole row that is understood. A client's own port and words don't count.
-func IsInner(head []byte) (inner bool) {
-	l := harvestwatch.Lines{Data: head[:bytes.LastIndexByte(head, '\n')+1]}
-	csvlog.New(format()).Fold(&l, func(r *row, _ harvestwatch.Pos) int {
-		inner = inner || r.flags&rowHub != 0
-		return 0
-	}, nil)
-	return inner
-}

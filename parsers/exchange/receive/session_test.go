@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
-	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
 // One clean session with eight valid recipients gives nothing that could speak against its client.
@@ -203,26 +202,6 @@ func TestCopies(t *testing.T) {
 	row := bare[strings.LastIndex(bare, "2026"):]
 	if got, counts := run([]byte(bare+row), brief); len(got) != 2 || counts.Unparsed != 0 {
 		t.Errorf("%q %+v", got, counts)
-	}
-}
-
-// What the log of the server behind tells by name, the front end's doesn't tell without.
-func TestTheInnerLogKnowsBetter(t *testing.T) {
-	for rcpts, want := range map[int]int{1: 1, 2: 0} {
-		say := []string{"<MAIL FROM:<s@a.example>", ">250 2.1.0 Sender OK"}
-		for i := range rcpts {
-			say = append(say, fmt.Sprintf("<RCPT TO:<u%d@k.example>", i), ">250 2.1.5 Recipient OK")
-		}
-		got := 0
-		runWith(New(&site.Site{Inner: true}), front.log(append(say, "<DATA", ">354 go on", ">550 5.1.1 User unknown")...), func(ev *harvestwatch.Event) string {
-			if ev.Kind == harvestwatch.RcptUnknown {
-				got++
-			}
-			return ""
-		})
-		if got != want {
-			t.Errorf("%d recipients: %d unknown, want %d", rcpts, got, want)
-		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package receive
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,33 +10,6 @@ import (
 	"github.com/harvestwatch/harvestwatch/parsers/exchange/twin"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
-
-// A server behind a front end is told by the local port alone: a client may have the same one, and write it.
-func TestIsInner(t *testing.T) {
-	client := talk{front.connector, front.session, "192.0.2.21:25", "203.0.113.77:2525", 0}
-	moved := "#Log-type: SMTP Receive Protocol Log\n#Fields: event,data,date-time,%s,%s,session-id,connector-id,context\n" +
-		"<,NOOP,2026-01-11T16:00:00Z,203.0.113.77:2525,10.0.0.21:25,1,MBX\\x,\n"
-	for name, c := range map[string]struct {
-		head string
-		want bool
-	}{
-		"the inner server":              {string(hub.log("+", ">220 mx")), true},
-		"without directives":            {strings.Join(hub.rows("<NOOP"), ""), true},
-		"in the second row":             {string(front.log("+")) + strings.Join(hub.rows("+"), ""), true},
-		"a front end":                   {string(front.log("+", ">220 mx")), false},
-		"a client's port":               {string(client.log("+", "<NOOP")), false},
-		"a client's text":               {string(front.log("<EHLO x,10.0.0.21:2525,y", "<EHLO a:2525,")), false},
-		"rows of another log":           {strings.ReplaceAll(string(hub.log("+", ">220 mx")), "Receive", "Send"), false},
-		"rows that can't be read":       {"x,10.0.0.21:2525,y\n" + strings.Replace(strings.Join(hub.rows("<NOOP"), ""), "T16:", "x16:", 1), false},
-		"half a row":                    {strings.TrimSuffix(strings.Join(hub.rows("<NOOP"), ""), "\r\n"), false},
-		"columns that were moved":       {fmt.Sprintf(moved, "local-endpoint", "remote-endpoint"), true},
-		"columns that were moved, else": {fmt.Sprintf(moved, "remote-endpoint", "local-endpoint"), false},
-	} {
-		if got := IsInner([]byte(c.head)); got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}
 
 // twins returns the twin of each connection's beginning and end, in their order.
 func twins(data []byte) (list []uint64) {
