@@ -80,7 +80,10 @@ func (p *Parser) row(text []byte, at int64, v *[roles][]byte) {
 	null := string(sender) == "<>"
 	p.ev = harvestwatch.Event{
 		Time: at, Pos: p.pos, Kind: kind, Addr: addr, Null: null,
-		Helo: p.cut(bytes.TrimSpace(v[roleHelo])), Sender: p.cut(bare(sender)), User: p.cut(bytes.TrimSpace(v[roleUser])),
+		Helo: p.cut(bytes.TrimSpace(v[roleHelo])), Sender: p.cut(bare(sender)),
+	}
+	if kind == harvestwatch.AuthFail || kind == harvestwatch.AuthOK { // on other rows it may be the mailbox's owner, and no login
+		p.ev.User = p.cut(bytes.TrimSpace(v[roleUser]))
 	}
 	told := p.counts.Events
 	recipients(v[roleRecipient], func(one []byte) {

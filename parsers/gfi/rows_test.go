@@ -82,8 +82,8 @@ func TestRows(t *testing.T) {
 
 func TestNullSenderAndBrackets(t *testing.T) {
 	got := run(t, table(), head+"2026-03-12 09:00:00,198.51.100.7,<a@k.example>,<>,u,h,ok\n2026-03-12 09:00:00,198.51.100.7,a,<s@x.example>,K\\u,h,ok\n")
-	if len(got.events) != 2 || !strings.HasSuffix(got.events[0], `to="a@k.example" from="" null=true user="u" helo="h"`) ||
-		!strings.HasSuffix(got.events[1], `from="s@x.example" null=false user="K\\u" helo="h"`) {
+	if len(got.events) != 2 || !strings.HasSuffix(got.events[0], `to="a@k.example" from="" null=true user="" helo="h"`) ||
+		!strings.HasSuffix(got.events[1], `from="s@x.example" null=false user="" helo="h"`) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -209,5 +209,16 @@ func TestMappingErrors(t *testing.T) {
 		if _, err := New(&site.Site{Fields: &f}); err != nil {
 			t.Errorf("%+v: %v", f, err)
 		}
+	}
+}
+
+// A user is one that logs in: on other rows the column may name the mailbox's owner, and whoever is logged in may guess
+// recipients without being counted.
+func TestUserIsOfLogins(t *testing.T) {
+	o := table()
+	o.Fields.Verdicts["login failed"] = harvestwatch.AuthFail
+	got := run(t, o, head+"2026-03-12 09:00:00,198.51.100.7,a@k.example,s,K\\u,h,login failed\n2026-03-12 09:00:00,198.51.100.7,a@k.example,s,K\\u,h,unknown\n")
+	if len(got.events) != 2 || !strings.Contains(got.events[0], `user="K\\u"`) || !strings.Contains(got.events[1], `user=""`) {
+		t.Errorf("%+v", got)
 	}
 }
