@@ -29,6 +29,8 @@ type liveInput struct {
 	done   func()               // lets the follower go on; nil where the queue borrows from nobody
 	behind bool                 // it has old events still to come, as far as is known
 	heard  time.Time            // when it last delivered
+	slow   time.Time            // since when it lags, zero while it doesn't
+	slowAt time.Time            // its event time then
 	fresh  bool                 // it was parsed further since the last commit
 	kept   int                  // how many events that were not observed the last commit remembers
 }
@@ -46,6 +48,9 @@ type live struct {
 const (
 	// lag is how old the latest event of an input may be before it is taken to be behind.
 	lag = 2 * time.Minute
+	// grace is how long an input that lags may take to show that it catches up: by telling what happened in at least twice
+	// the time that it takes. One whose server's clock is slow never does, and nobody waits for it for ever.
+	grace = 10 * time.Second
 	// waitFor is how long others wait for an input that is behind and delivers nothing.
 	waitFor = time.Second
 )
@@ -114,8 +119,21 @@ func (l *live) take(ctx context.Context, a arrival) {
 	}, nil))
 	if n := len(in.queue); n > 0 {
 		in.last = in.queue[n-1].When()
-		in.behind = in.heard.Sub(in.last) > lag
+		in.behind = in.catchesUp()
 	}
+}
+
+// catchesUp reports whether the input, which has just delivered, lags and makes up for it.
+func (in *liveInput) catchesUp() bool {
+	if in.heard.Sub(in.last) <= lag {
+		in.slow = time.Time{}
+		return false
+	}
+	if in.slow.IsZero() {
+		in.slow, in.slowAt = in.heard, in.last
+	}
+	took := in.heard.Sub(in.slow)
+	return took < grace || in.last.Sub(in.slowAt) >= 2*took
 }
 
 // recognise finds the format of an input from its lines and opens the parser.

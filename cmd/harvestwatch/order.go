@@ -19,9 +19,9 @@ func (l *live) ready() (*pipeline.Batch, time.Duration) {
 	if first.next == len(first.queue) {
 		return first.batch(), 0 // it said nothing of clients, or nothing more
 	}
-	limit, wait := l.limit(first)
+	until, wait := l.until(first)
 	from := first.next
-	for first.next < len(first.queue) && (first.time() < limit || first.time() == limit && wait == 0) {
+	for first.next < len(first.queue) && until.reaches(first) {
 		first.clock = first.time()
 		first.next++
 	}
@@ -50,27 +50,42 @@ func (l *live) first() (first *liveInput) {
 // time is the place of the input's next event in the order of all: its own time, or that of a later one before it.
 func (in *liveInput) time() int64 { return max(in.clock, in.queue[in.next].Time) }
 
-// limit returns up to which time an input's events may be observed. wait is how long that is for want of another input's
-// events, which then can still be of the limit's own time; 0 where they are known.
-func (l *live) limit(first *liveInput) (limit int64, wait time.Duration) {
-	limit = math.MaxInt64
+// bound is up to which time, in the order of all, an input's events may be observed.
+type bound struct {
+	time   int64
+	stream int // the input that the time comes from: of equal times those of the inputs before it go first
+}
+
+// reaches reports whether an input's next event lies within the bound.
+func (b bound) reaches(in *liveInput) bool {
+	t := in.time()
+	return t < b.time || t == b.time && in.stream < b.stream
+}
+
+// until returns up to where an input's events may be observed. wait is how long that is for want of another input's
+// events; 0 where nobody is waited for.
+func (l *live) until(first *liveInput) (b bound, wait time.Duration) {
+	b.time = math.MaxInt64
 	now := l.d.p.now()
 	for _, in := range l.d.inputs {
+		at := bound{stream: in.stream}
+		left := time.Duration(0)
 		switch {
 		case in == first:
+			continue
 		case in.next < len(in.queue):
-			if t := in.time(); t < limit {
-				limit, wait = t, 0
-			}
+			at.time = in.time()
 		case in.behind && now.Sub(in.heard) < waitFor:
-			if in.clock < limit {
-				limit, wait = in.clock, waitFor-now.Sub(in.heard)
-			}
-		case in.behind:
+			at.time, at.stream, left = in.clock, -1, waitFor-now.Sub(in.heard)
+		default:
 			in.behind = false
+			continue
+		}
+		if at.time < b.time || at.time == b.time && at.stream < b.stream {
+			b, wait = at, left
 		}
 	}
-	return limit, wait
+	return b, wait
 }
 
 // batch returns a batch of the input, which gives its lines back when nothing of them is left to be observed.
@@ -90,17 +105,15 @@ func (in *liveInput) batch() *pipeline.Batch {
 
 // more reports whether there is something to be observed at once.
 func (l *live) more() bool {
-	for _, in := range l.d.inputs {
-		if in.next < len(in.queue) || in.done != nil {
-			limit, wait := int64(math.MaxInt64), time.Duration(0)
-			first := l.first()
-			if first.next < len(first.queue) {
-				limit, wait = l.limit(first)
-			}
-			return first.next == len(first.queue) || first.time() < limit || first.time() == limit && wait == 0
-		}
+	first := l.first()
+	if first == nil {
+		return false
 	}
-	return false
+	if first.next == len(first.queue) {
+		return true
+	}
+	until, _ := l.until(first)
+	return until.reaches(first)
 }
 
 // queueKey begins the key under which the store keeps events that were parsed and not observed, with the timeline; the
