@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 )
 
 // MaxLine is the length in bytes above which a line is not read, and counted as unparsed as a whole.
@@ -95,13 +96,7 @@ func (g *Log[T]) lex(l *harvestwatch.Lines, assumed *layout) *lexed[T] {
 	at := assumed
 	cols := Cols{at: at.at, n: at.n}
 	for off := 0; off < len(l.Data); {
-		end, next := len(l.Data), len(l.Data)
-		if i := bytes.IndexByte(l.Data[off:], '\n'); i >= 0 {
-			end, next = off+i, off+i+1
-		}
-		if end > off && l.Data[end-1] == '\r' {
-			end--
-		}
+		end, next := lines.Next(l.Data, off)
 		if changed := g.line(out, l.Data[off:end], off, at, &cols); changed != nil {
 			at = changed
 			cols.at, cols.n = at.at, at.n
@@ -258,9 +253,7 @@ func (g *Log[T]) Restore(key, value []byte) (own bool, err error) {
 // understood. It is 0 where no row and no directive shows that it is this format: #Log-type names another log, or no
 // row is understood and #Log-type is missing.
 func (spec *Spec[T]) Share(head []byte) float64 {
-	if i := bytes.LastIndexByte(head, '\n'); i >= 0 {
-		head = head[:i+1]
-	}
+	head = lines.Whole(head)
 	g := New(spec)
 	typed := false
 	for line := range bytes.Lines(head) {

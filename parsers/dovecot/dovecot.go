@@ -18,6 +18,7 @@ package dovecot
 
 import (
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 	"github.com/harvestwatch/harvestwatch/parsers/memory"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 	"github.com/harvestwatch/harvestwatch/parsers/syslog"
@@ -72,15 +73,9 @@ func Share(head []byte) float64 { return share(head, false) }
 func ShareAmong(head []byte) float64 { return share(head, true) }
 
 func share(head []byte, strict bool) float64 {
-	end := len(head)
-	for end > 0 && head[end-1] != '\n' {
-		end--
-	}
-	if end == 0 {
-		end = len(head) // one line, not ended yet
-	}
+	head = lines.Whole(head)
 	var out lexed
-	lex(head[:end], &out, strict)
+	lex(head, &out, strict)
 	understood := out.quiet
 	for i := range out.tokens {
 		if out.tokens[i].op != opUnparsed {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
 // hostile writes a name and a password of the client's into every place that he can fill.
@@ -108,13 +109,13 @@ func FuzzRaw(f *testing.F) {
 			t.Errorf("%d lines, %d told, %d unparsed, counts %+v", n, len(told), unparsed, counts)
 		}
 		var parts []string
-		p, disk := open(), stored{}
-		for _, l := range pieces(data, func(int) bool { return true }) {
+		p, disk := open(), golden.Disk{}
+		for _, l := range golden.Pieces(data, func(int) bool { return true }) {
 			p.Lex(l)
 			p.Fold(l, func(ev *harvestwatch.Event) { parts = append(parts, full(ev)) }, nil)
 			if n <= 30 {
-				disk.take(p)
-				p = disk.parser(t)
+				disk.Take(p)
+				p = restored(t, disk)
 			}
 		}
 		if !slices.Equal(parts, whole) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 	"github.com/harvestwatch/harvestwatch/parsers/syslog"
 )
 
@@ -101,7 +102,7 @@ func room(l *harvestwatch.Lines) *lexed {
 func lex(data []byte, out *lexed, strict bool) {
 	x := out.begin(data, strict)
 	for off := 0; off < len(data); {
-		end, next := lineEnd(data, off)
+		end, next := lines.Next(data, off)
 		x.read(off, end)
 		off = next
 		out.lines++
@@ -113,19 +114,6 @@ func (out *lexed) begin(data []byte, strict bool) *lexer {
 	*out = lexed{tokens: out.tokens[:0], arena: out.arena[:0]}
 	out.lexer = lexer{data: data, out: out, strict: strict}
 	return &out.lexer
-}
-
-// lineEnd returns where the line at off ends, without its line end, and where the next begins.
-func lineEnd(data []byte, off int) (end, next int) {
-	i := bytes.IndexByte(data[off:], '\n')
-	end, next = off+i, off+i+1
-	if i < 0 {
-		end, next = len(data), len(data)
-	}
-	if end > off && data[end-1] == '\r' {
-		end--
-	}
-	return end, next
 }
 
 // LexAmong is Lex for a log that all mail programs of a host write by syslog. Only lines that hold the word dovecot are
@@ -148,7 +136,7 @@ func (p *Parser) LexAmong(l *harvestwatch.Lines, mark func(off int)) {
 		off := bytes.LastIndexByte(data[:at], '\n') + 1
 		out.lines += int64(bytes.Count(data[counted:off], lineFeed))
 		counted = off
-		end, next := lineEnd(data, off)
+		end, next := lines.Next(data, off)
 		before := len(out.tokens)
 		x.read(off, end)
 		if len(out.tokens) > before {

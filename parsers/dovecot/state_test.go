@@ -9,30 +9,15 @@ import (
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
-
-// pieces cuts a log into Lines behind some of its line feeds.
-func pieces(data []byte, cut func(line int) bool) []*harvestwatch.Lines {
-	var out []*harvestwatch.Lines
-	start, first, line := 0, 1, 1
-	for i, c := range data {
-		if c == '\n' {
-			line++
-		}
-		if c == '\n' && cut(line-1) || i == len(data)-1 {
-			out = append(out, &harvestwatch.Lines{Data: data[start : i+1], Pos: harvestwatch.Pos{Line: int64(first), Offset: int64(start)}})
-			start, first = i+1, line
-		}
-	}
-	return out
-}
 
 func TestBatchingChangesNothing(t *testing.T) {
 	for name, data := range logs(t) {
 		want, counts := run(t, data, full)
 		for _, every := range []int{1, 2, 3, 7} {
 			p := open()
-			parts := pieces([]byte(data), func(line int) bool { return line%every == 0 })
+			parts := golden.Pieces([]byte(data), func(line int) bool { return line%every == 0 })
 			var lexing sync.WaitGroup
 			for _, l := range parts { // in any order, at once
 				lexing.Go(func() { p.Lex(l) })
@@ -50,27 +35,11 @@ func TestBatchingChangesNothing(t *testing.T) {
 	}
 }
 
-// stored plays the daemon's store.
-type stored map[string]string
-
-func (s stored) take(p *Parser) {
-	p.Changes(func(key, value []byte) {
-		if value == nil {
-			delete(s, string(key))
-			return
-		}
-		s[string(key)] = string(value)
-	})
-}
-
-func (s stored) parser(t *testing.T) *Parser {
+// restored returns a parser that was given what the disk holds.
+func restored(t testing.TB, disk golden.Disk) *Parser {
 	t.Helper()
 	p := open()
-	for key, value := range s { // in any order
-		if err := p.Restore([]byte(key), []byte(value)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	disk.Give(t, p)
 	return p
 }
 
@@ -78,13 +47,13 @@ func TestRestartAnywhereChangesNothing(t *testing.T) {
 	for name, data := range logs(t) {
 		want, _ := run(t, data, full)
 		for every := 1; every <= strings.Count(data, "\n"); every++ {
-			p, disk := open(), stored{}
+			p, disk := open(), golden.Disk{}
 			var got []string
-			for _, l := range pieces([]byte(data), func(line int) bool { return line%every == 0 }) {
+			for _, l := range golden.Pieces([]byte(data), func(line int) bool { return line%every == 0 }) {
 				p.Lex(l)
 				p.Fold(l, func(ev *harvestwatch.Event) { got = append(got, full(ev)) }, nil)
-				disk.take(p)
-				p = disk.parser(t)
+				disk.Take(p)
+				p = restored(t, disk)
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("%s, restarted every %d lines:\n  %s\nwant:\n  %s", name, every, strings.Join(got, "\n  "), strings.Join(want, "\n  "))

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
 // FuzzTable gives any bytes to the parser, as a table and as a text log: it must not fail, must account for each line,
@@ -35,11 +36,11 @@ func FuzzTable(f *testing.F) {
 				c.Events+c.Ignored+c.Unparsed < n {
 				t.Errorf("%d lines, %+v", n, c)
 			}
-			disk, got := stored{}, &told{}
-			for _, piece := range pieces(data, func(int) bool { return true }) {
-				p := disk.parser(t, s)
+			disk, got := golden.Disk{}, &told{}
+			for _, piece := range golden.Pieces(data, func(int) bool { return true }) {
+				p := restored(t, disk, s)
 				got.piece(p, piece)
-				disk.take(p)
+				disk.Take(p)
 			}
 			if !reflect.DeepEqual(got, want) && n > 0 {
 				t.Errorf("line by line:\n%+v\nin one piece:\n%+v", got, want)

@@ -1,12 +1,12 @@
 package gfi
 
 import (
-	"bytes"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
@@ -53,38 +53,10 @@ func run(t testing.TB, o *site.Site, data string) *told {
 	return out
 }
 
-// pieces cuts a log behind line ends.
-func pieces(data []byte, cut func(line int) bool) (out []*harvestwatch.Lines) {
-	at, pos, first := 0, 0, int64(1)
-	for n, line := range bytes.SplitAfter(data, []byte{'\n'}) {
-		if at += len(line); (cut(n) || at == len(data)) && at > pos {
-			out = append(out, &harvestwatch.Lines{Data: data[pos:at], Pos: harvestwatch.Pos{Line: first, Offset: int64(pos)}})
-			pos, first = at, int64(n+2)
-		}
-	}
-	return out
-}
-
-// stored plays the daemon's store.
-type stored map[string]string
-
-func (s stored) take(p *Parser) {
-	p.Changes(func(key, value []byte) {
-		if value == nil {
-			delete(s, string(key))
-			return
-		}
-		s[string(key)] = string(value)
-	})
-}
-
-func (s stored) parser(t testing.TB, o *site.Site) *Parser {
+// restored returns a parser that was given what the disk holds.
+func restored(t testing.TB, disk golden.Disk, o *site.Site) *Parser {
 	t.Helper()
 	p := parser(t, o)
-	for key, value := range s {
-		if err := p.Restore([]byte(key), []byte(value)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	disk.Give(t, p)
 	return p
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 )
 
 // lexed is what Lex leaves in Lines.Lexed.
@@ -36,13 +37,7 @@ func (p *Parser) Lex(l *harvestwatch.Lines) {
 	}
 	out.lines, out.found, out.arena = out.lines[:0], out.found[:0], out.arena[:0]
 	for at := 0; at < len(l.Data); {
-		next, end := len(l.Data), len(l.Data)
-		if i := bytes.IndexByte(l.Data[at:], '\n'); i >= 0 {
-			next, end = at+i+1, at+i
-		}
-		if end > at && l.Data[end-1] == '\r' {
-			end--
-		}
+		end, next := lines.Next(l.Data, at)
 		out.lines = append(out.lines, line{at, end, next, p.find(l.Data[at:end], out)})
 		at = next
 	}

@@ -188,7 +188,7 @@ func TestBatchingChangesNothing(t *testing.T) {
 		}
 		for _, every := range []int{1, 2, 9} {
 			p, got := parser(t, l.o), &told{}
-			for _, l := range pieces(l.data, func(int) bool { return rng.IntN(every) == 0 }) {
+			for _, l := range golden.Pieces(l.data, func(int) bool { return rng.IntN(every) == 0 }) {
 				got.piece(p, l)
 			}
 			if !reflect.DeepEqual(got, want) {
@@ -201,11 +201,11 @@ func TestBatchingChangesNothing(t *testing.T) {
 func TestRestartAnywhereChangesNothing(t *testing.T) {
 	for name, l := range logs(t) {
 		want := run(t, l.o, string(l.data))
-		disk, got := stored{}, &told{}
-		for _, piece := range pieces(l.data, func(int) bool { return true }) {
-			p := disk.parser(t, l.o)
+		disk, got := golden.Disk{}, &told{}
+		for _, piece := range golden.Pieces(l.data, func(int) bool { return true }) {
+			p := restored(t, disk, l.o)
 			got.piece(p, piece)
-			disk.take(p)
+			disk.Take(p)
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", name, got.counts, want.counts)
@@ -215,14 +215,14 @@ func TestRestartAnywhereChangesNothing(t *testing.T) {
 
 func TestChangesAreComplete(t *testing.T) {
 	for name, l := range logs(t) {
-		disk, once := stored{}, stored{}
+		disk, once := golden.Disk{}, golden.Disk{}
 		p, all := parser(t, l.o), parser(t, l.o)
-		for _, piece := range pieces(l.data, func(n int) bool { return n%3 == 0 }) {
+		for _, piece := range golden.Pieces(l.data, func(n int) bool { return n%3 == 0 }) {
 			(&told{}).piece(p, piece)
-			disk.take(p)
+			disk.Take(p)
 		}
 		(&told{}).piece(all, &harvestwatch.Lines{Data: l.data})
-		once.take(all)
+		once.Take(all)
 		if !reflect.DeepEqual(disk, once) {
 			t.Errorf("%s: %.200q bit by bit, %.200q at once", name, fmt.Sprint(disk), fmt.Sprint(once))
 		}

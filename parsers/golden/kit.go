@@ -118,31 +118,21 @@ func (k *Kit) Hold(t *testing.T, data []byte) {
 	if counts.Lines != int64(len(pieces)) || int64(len(lines))+counts.Ignored+counts.Unparsed != counts.Lines || counts.Events != int64(len(events)) {
 		t.Errorf("%d lines, %d with events, %d events: %+v", len(pieces), len(lines), len(events), counts)
 	}
-	disk := map[string][]byte{}
+	disk := Disk{}
 	l := &harvestwatch.Lines{}
 	pos := harvestwatch.Pos{Line: 1}
 	var single []string
 	var sum harvestwatch.Counts
 	for _, piece := range pieces {
 		p := k.Open(Ours())
-		for key, value := range disk {
-			if err := p.Restore([]byte(key), value); err != nil {
-				t.Fatalf("restore %q: %v", key, err)
-			}
-		}
+		disk.Give(t, p)
 		l.Data, l.Pos = piece, pos
 		events, counts := Piece(p, l)
 		sum.Add(counts)
 		for i := range events {
 			single = append(single, Full(&events[i]))
 		}
-		p.Changes(func(key, value []byte) {
-			if value == nil {
-				delete(disk, string(key))
-				return
-			}
-			disk[string(key)] = bytes.Clone(value)
-		})
+		disk.Take(p)
 		p.Changes(func(key, _ []byte) { t.Errorf("%q is given out twice", key) })
 		pos.Line++
 		pos.Offset += int64(len(piece))

@@ -16,13 +16,13 @@
 package iis
 
 import (
-	"bytes"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 	"github.com/harvestwatch/harvestwatch/parsers/memory"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
@@ -144,9 +144,7 @@ func ShareNCSA(head []byte) float64 { return share(formatNCSA, head) }
 func ShareNative(head []byte) float64 { return share(formatNative, head) }
 
 func share(f format, head []byte) float64 {
-	if i := bytes.LastIndexByte(head, '\n'); i >= 0 {
-		head = head[:i+1]
-	}
+	head = lines.Whole(head)
 	var out lexed
 	x := lexer{format: f, site: &site.Site{}, out: &out}
 	x.lex(head, &layout{})

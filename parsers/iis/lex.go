@@ -1,11 +1,11 @@
 package iis
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
@@ -109,17 +109,7 @@ func (x *lexer) lex(data []byte, assumed *layout) {
 	x.data, x.layout, x.first = data, *assumed, true
 	x.out.assumed = *assumed
 	for off := 0; off < len(data); {
-		end := bytes.IndexByte(data[off:], '\n')
-		next := off + end + 1
-		if end < 0 {
-			next = len(data)
-			end = next
-		} else {
-			end += off
-		}
-		if end > off && data[end-1] == '\r' {
-			end--
-		}
+		end, next := lines.Next(data, off)
 		x.read(off, end)
 		off = next
 		x.out.lines++

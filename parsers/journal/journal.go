@@ -14,6 +14,7 @@ import (
 	"bytes"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 	"github.com/harvestwatch/harvestwatch/parsers/maillog"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
@@ -134,9 +135,7 @@ func (p *Parser) Assumed() string { return p.inner.Assumed() }
 // Share returns which share of the whole lines in head, from 0 to 1, are entries of a journal, of whatever program:
 // a journal is told by its form, and mail can make up very little of it.
 func Share(head []byte) float64 {
-	if i := bytes.LastIndexByte(head, '\n'); i >= 0 {
-		head = head[:i+1]
-	}
+	head = lines.Whole(head)
 	var e entry
 	entries, lines := 0, 0
 	for line := range bytes.Lines(head) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
 // printable does what Postfix does to each line before it is logged: what can't be printed becomes a question mark.
@@ -131,7 +132,7 @@ func FuzzLexNeverForges(f *testing.F) {
 // FuzzRaw gives any bytes to the parser: it must not fail, must account for each line, and must not care how they are cut.
 func FuzzRaw(f *testing.F) {
 	f.Add(mixed())
-	for _, c := range lines {
+	for _, c := range lineCases {
 		f.Add(log(c.line))
 	}
 	for _, s := range seeds {
@@ -164,8 +165,8 @@ func FuzzRaw(f *testing.F) {
 		if int64(len(told))+counts.Ignored+counts.Unparsed < n {
 			t.Errorf("lines are lost: %d told, %+v", len(told), counts)
 		}
-		disk := stored{}
-		disk.take(p)
-		disk.parser(t)
+		disk := golden.Disk{}
+		disk.Take(p)
+		restored(t, disk)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 	"github.com/harvestwatch/harvestwatch/parsers/syslog"
 )
 
@@ -29,17 +30,7 @@ func lex(data []byte, out *lexed) {
 	*out = lexed{tokens: out.tokens[:0], arena: out.arena[:0]}
 	x := lexer{data: data, out: out}
 	for off := 0; off < len(data); {
-		end := bytes.IndexByte(data[off:], '\n')
-		next := off + end + 1
-		if end < 0 {
-			next = len(data)
-			end = next
-		} else {
-			end += off
-		}
-		if end > off && data[end-1] == '\r' {
-			end--
-		}
+		end, next := lines.Next(data, off)
 		x.read(off, end)
 		off = next
 		out.lines++

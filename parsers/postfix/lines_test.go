@@ -16,7 +16,7 @@ const (
 
 // Each line alone, and the one event that it gives: "" for a line that is understood and says nothing, "?" for one that
 // nobody understands.
-var lines = []struct{ line, want string }{
+var lineCases = []struct{ line, want string }{
 	{"smtpd[7]: connect from unknown[203.0.113.9]", "connect 203.0.113.9"},
 	{"smtpd[7]: connect from mail.sender.example[2001:db8::9]:4711", "connect 2001:db8::9"},
 	{"smtpd[7]: connect from unknown[::ffff:203.0.113.9]", "connect 203.0.113.9"},
@@ -138,7 +138,7 @@ var lines = []struct{ line, want string }{
 }
 
 func TestLines(t *testing.T) {
-	for _, c := range lines {
+	for _, c := range lineCases {
 		got, counts := run(t, log(c.line), show)
 		switch {
 		case c.want == "?":

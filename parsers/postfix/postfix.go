@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 	"github.com/harvestwatch/harvestwatch/parsers/memory"
 	"github.com/harvestwatch/harvestwatch/parsers/syslog"
 )
@@ -72,22 +73,16 @@ func (p *Parser) Pushed() int64 {
 
 // Share returns which share of the whole lines in head, from 0 to 1, are lines of Postfix that are understood.
 func Share(head []byte) float64 {
-	end := len(head)
-	for end > 0 && head[end-1] != '\n' {
-		end--
-	}
-	if end == 0 {
-		end = len(head) // one line, not ended yet
-	}
+	head = lines.Whole(head)
 	var out lexed
-	lex(head[:end], &out)
+	lex(head, &out)
 	understood := out.quiet
 	for i := range out.tokens {
 		if out.tokens[i].op != opUnparsed {
 			understood++
 		}
 	}
-	empty := emptyLines(head[:end])
+	empty := emptyLines(head)
 	if out.lines == empty {
 		return 0
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
 // mixed is a log in which every memory of the fold is in use.
@@ -37,23 +38,6 @@ func mixed() []byte {
 	return append(data, "Dec 31 23:59:59 mx1 postfix/qmgr[6]: DDDDD5: removed\nJan  1 00:00:01 mx1 postfix/smtpd[6]: connect from unknown[198.51.100.9]\n"...)
 }
 
-// pieces cuts a log into Lines behind some of its line feeds.
-func pieces(data []byte, cut func(line int) bool) []*harvestwatch.Lines {
-	var out []*harvestwatch.Lines
-	start, first, line := 0, 1, 1
-	for i, c := range data {
-		if c != '\n' {
-			continue
-		}
-		line++
-		if cut(line-1) || i == len(data)-1 {
-			out = append(out, &harvestwatch.Lines{Data: data[start : i+1], Pos: harvestwatch.Pos{Line: int64(first), Offset: int64(start)}})
-			start, first = i+1, line
-		}
-	}
-	return out
-}
-
 func goldenOrMixed(t *testing.T) map[string][]byte {
 	logs := map[string][]byte{"mixed": mixed()}
 	for _, g := range goldens(t) {
@@ -67,7 +51,7 @@ func TestBatchingChangesNothing(t *testing.T) {
 	for name, data := range goldenOrMixed(t) {
 		want, counts := run(t, data, full)
 		for _, every := range []int{1, 2, 7, 100} {
-			parts := pieces(data, func(int) bool { return rng.IntN(every) == 0 })
+			parts := golden.Pieces(data, func(int) bool { return rng.IntN(every) == 0 })
 			p := New(reference, 0, nil)
 			var lexing sync.WaitGroup
 			for _, l := range parts { // in any order, at once
@@ -86,27 +70,11 @@ func TestBatchingChangesNothing(t *testing.T) {
 	}
 }
 
-// stored plays the daemon's store.
-type stored map[string]string
-
-func (s stored) take(p *Parser) {
-	p.Changes(func(key, value []byte) {
-		if value == nil {
-			delete(s, string(key))
-			return
-		}
-		s[string(key)] = string(value)
-	})
-}
-
-func (s stored) parser(t *testing.T) *Parser {
+// restored returns a parser that was given what the disk holds.
+func restored(t testing.TB, disk golden.Disk) *Parser {
 	t.Helper()
 	p := New(reference, 0, nil)
-	for key, value := range s { // in any order
-		if err := p.Restore([]byte(key), []byte(value)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	disk.Give(t, p)
 	return p
 }
 
@@ -117,13 +85,13 @@ func TestRestartAnywhereChangesNothing(t *testing.T) {
 			if every == 1 && len(data) > 40_000 {
 				continue
 			}
-			disk := stored{}
+			disk := golden.Disk{}
 			var got []string
-			for _, l := range pieces(data, func(line int) bool { return line%every == 0 }) {
-				p := disk.parser(t)
+			for _, l := range golden.Pieces(data, func(line int) bool { return line%every == 0 }) {
+				p := restored(t, disk)
 				p.Lex(l)
 				p.Fold(l, func(ev *harvestwatch.Event) { got = append(got, full(ev)) }, nil)
-				disk.take(p)
+				disk.Take(p)
 			}
 			for i := range want {
 				if i >= len(got) || got[i] != want[i] {
@@ -138,16 +106,16 @@ func TestRestartAnywhereChangesNothing(t *testing.T) {
 // What a long run stores bit by bit is what one that is asked once at the end stores.
 func TestChangesAreComplete(t *testing.T) {
 	for name, data := range goldenOrMixed(t) {
-		disk, once := stored{}, stored{}
+		disk, once := golden.Disk{}, golden.Disk{}
 		p := New(reference, 0, nil)
-		for _, l := range pieces(data, func(line int) bool { return line%3 == 0 }) {
+		for _, l := range golden.Pieces(data, func(line int) bool { return line%3 == 0 }) {
 			p.Lex(l)
 			p.Fold(l, func(*harvestwatch.Event) {}, nil)
-			disk.take(p)
+			disk.Take(p)
 		}
 		whole := New(reference, 0, nil)
 		runWith(whole, data, show)
-		once.take(whole)
+		once.Take(whole)
 		if !maps.Equal(disk, once) {
 			t.Errorf("%s: %d entries bit by bit, %d at once", name, len(disk), len(once))
 		}
@@ -160,10 +128,10 @@ func TestChangesAreComplete(t *testing.T) {
 }
 
 func TestRestoreRefusesForeignBytes(t *testing.T) {
-	disk := stored{}
+	disk := golden.Disk{}
 	p := New(reference, 0, nil)
 	runWith(p, mixed(), show)
-	disk.take(p)
+	disk.Take(p)
 	for key, value := range disk {
 		for _, bad := range []string{value[:len(value)-1], value + "x", ""} {
 			if err := New(reference, 0, nil).Restore([]byte(key), []byte(bad)); !errors.Is(err, ErrState) && key != "c" {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 )
 
 // victim is an address that a client writes wherever he can.
@@ -83,11 +84,11 @@ func FuzzRaw(f *testing.F) {
 		if counts.Lines != counts.Ignored+counts.Unparsed+eventLines(data) {
 			t.Errorf("%+v, %d lines told events", counts, eventLines(data))
 		}
-		disk := stored{}
+		disk := golden.Disk{}
 		var got []string
 		var sum harvestwatch.Counts
-		for _, l := range pieces(data, func(line int) bool { return line%3 == 0 }) {
-			p := disk.parser(t)
+		for _, l := range golden.Pieces(data, func(line int) bool { return line%3 == 0 }) {
+			p := restored(t, disk)
 			p.Lex(l)
 			sum.Add(p.Fold(l, func(ev *harvestwatch.Event) {
 				for _, text := range [][]byte{ev.Helo, ev.Sender, ev.Recipient, ev.User} {
@@ -97,7 +98,7 @@ func FuzzRaw(f *testing.F) {
 				}
 				got = append(got, full(ev))
 			}, nil))
-			disk.take(p)
+			disk.Take(p)
 		}
 		if !slices.Equal(got, want) || sum != counts {
 			t.Errorf("in pieces %d events %+v, in one %d %+v", len(got), sum, len(want), counts)
@@ -114,12 +115,12 @@ func eventLines(data []byte) int64 {
 
 // FuzzRestore gives any bytes to Restore: what it takes must come out as it went in, and must not make Fold fail.
 func FuzzRestore(f *testing.F) {
-	disk := stored{}
+	disk := golden.Disk{}
 	p := New(own)
-	for _, l := range pieces(mixed(), func(line int) bool { return line%9 == 0 }) {
+	for _, l := range golden.Pieces(mixed(), func(line int) bool { return line%9 == 0 }) {
 		p.Lex(l)
 		p.Fold(l, func(*harvestwatch.Event) {}, nil)
-		disk.take(p)
+		disk.Take(p)
 		for key, value := range disk {
 			f.Add([]byte(key), []byte(value))
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/csvlog"
+	"github.com/harvestwatch/harvestwatch/parsers/golden"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
@@ -41,23 +42,6 @@ func mixed() []byte {
 		strings.Join(rows[half:], "") + rows[len(rows)-1])
 }
 
-// pieces cuts a log into Lines behind some of its line feeds.
-func pieces(data []byte, cut func(line int) bool) []*harvestwatch.Lines {
-	var out []*harvestwatch.Lines
-	start, first, line := 0, 1, 1
-	for i, c := range data {
-		if c != '\n' && i != len(data)-1 {
-			continue
-		}
-		line++
-		if cut(line-1) || i == len(data)-1 {
-			out = append(out, &harvestwatch.Lines{Data: data[start : i+1], Pos: harvestwatch.Pos{Line: int64(first), Offset: int64(start)}})
-			start, first = i+1, line
-		}
-	}
-	return out
-}
-
 func logs(t *testing.T) map[string][]byte {
 	out := map[string][]byte{"mixed": mixed()}
 	for _, g := range goldens(t) {
@@ -71,7 +55,7 @@ func TestBatchingChangesNothing(t *testing.T) {
 	for name, data := range logs(t) {
 		want, counts := run(data, full)
 		for _, every := range []int{1, 2, 7, 100} {
-			parts := pieces(data, func(int) bool { return rng.IntN(every) == 0 })
+			parts := golden.Pieces(data, func(int) bool { return rng.IntN(every) == 0 })
 			p := New(own)
 			var lexing sync.WaitGroup
 			for _, l := range parts { // in any order, at once
@@ -90,27 +74,11 @@ func TestBatchingChangesNothing(t *testing.T) {
 	}
 }
 
-// stored plays the daemon's store.
-type stored map[string]string
-
-func (s stored) take(p *Parser) {
-	p.Changes(func(key, value []byte) {
-		if value == nil {
-			delete(s, string(key))
-			return
-		}
-		s[string(key)] = string(value)
-	})
-}
-
-func (s stored) parser(t *testing.T) *Parser {
+// restored returns a parser that was given what the disk holds.
+func restored(t testing.TB, disk golden.Disk) *Parser {
 	t.Helper()
 	p := New(own)
-	for key, value := range s { // in any order
-		if err := p.Restore([]byte(key), []byte(value)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	disk.Give(t, p)
 	return p
 }
 
@@ -123,13 +91,13 @@ func TestRestartAnywhereChangesNothing(t *testing.T) {
 			if every == 1 && len(data) > 45_000 {
 				continue
 			}
-			disk, once := stored{}, stored{}
+			disk, once := golden.Disk{}, golden.Disk{}
 			var got []string
-			for _, l := range pieces(data, func(line int) bool { return line%every == 0 }) {
-				p := disk.parser(t)
+			for _, l := range golden.Pieces(data, func(line int) bool { return line%every == 0 }) {
+				p := restored(t, disk)
 				p.Lex(l)
 				p.Fold(l, func(ev *harvestwatch.Event) { got = append(got, full(ev)) }, nil)
-				disk.take(p)
+				disk.Take(p)
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("%s, killed each %d lines: %d events, want %d", name, every, len(got), len(want))
@@ -142,7 +110,7 @@ func TestRestartAnywhereChangesNothing(t *testing.T) {
 			}
 			whole := New(own)
 			runWith(whole, data, show)
-			once.take(whole)
+			once.Take(whole)
 			if sameButOrder(once) != sameButOrder(disk) {
 				t.Errorf("%s: %d entries bit by bit, %d at once", name, len(disk), len(once))
 			}
@@ -151,7 +119,7 @@ func TestRestartAnywhereChangesNothing(t *testing.T) {
 }
 
 // sameButOrder writes a store without the numbers of the order in which sessions came, which begin anew with each run.
-func sameButOrder(s stored) string {
+func sameButOrder(s golden.Disk) string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(s)) {
 		value := s[key]
@@ -165,11 +133,11 @@ func sameButOrder(s stored) string {
 
 func TestChangesTellEachChangeOnce(t *testing.T) {
 	p := New(own)
-	disk := stored{}
-	for _, l := range pieces(mixed(), func(line int) bool { return line%3 == 0 }) {
+	disk := golden.Disk{}
+	for _, l := range golden.Pieces(mixed(), func(line int) bool { return line%3 == 0 }) {
 		p.Lex(l)
 		p.Fold(l, func(*harvestwatch.Event) {}, nil)
-		disk.take(p)
+		disk.Take(p)
 	}
 	p.Changes(func(key, _ []byte) { t.Errorf("%q though nothing happened", key) })
 	if len(disk) < 3 {
@@ -178,12 +146,12 @@ func TestChangesTellEachChangeOnce(t *testing.T) {
 }
 
 func TestRestoreRefusesForeignBytes(t *testing.T) {
-	disk := stored{}
+	disk := golden.Disk{}
 	p := New(own)
-	for _, l := range pieces(mixed(), func(line int) bool { return line == 60 }) {
+	for _, l := range golden.Pieces(mixed(), func(line int) bool { return line == 60 }) {
 		p.Lex(l)
 		p.Fold(l, func(*harvestwatch.Event) {}, nil)
-		disk.take(p)
+		disk.Take(p)
 		for key, value := range disk {
 			if key[0] != keySession {
 				continue
@@ -207,14 +175,14 @@ func TestRestoreRefusesForeignBytes(t *testing.T) {
 
 // An address that was made the site's own while the daemon stood still is told of no more.
 func TestRestoreKnowsTheSite(t *testing.T) {
-	disk := stored{}
+	disk := golden.Disk{}
 	p := New(&site.Site{})
 	gateway := talk{`MBX01\x`, "1", "192.0.2.21:25", "198.51.100.7:31544", 0}
 	if got, _ := runWith(p, gateway.log("+", "<RCPT TO:<a@k.example>"), brief); len(got) != 1 {
 		t.Fatalf("%q", got)
 	}
-	disk.take(p)
-	if got, _ := runWith(disk.parser(t), []byte(strings.Join(gateway.rows(">550 5.1.1 User unknown", "-Remote"), "")), brief); len(got) != 0 {
+	disk.Take(p)
+	if got, _ := runWith(restored(t, disk), []byte(strings.Join(gateway.rows(">550 5.1.1 User unknown", "-Remote"), "")), brief); len(got) != 0 {
 		t.Errorf("%q", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
 	"github.com/harvestwatch/harvestwatch/parsers/exchange/tracking/reply"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 )
 
 // maxLine is the length in bytes above which a line is not read, and counted as unparsed.
@@ -69,13 +70,7 @@ func lex(l *harvestwatch.Lines) *lexed {
 	clear(out.tokens)
 	*out = lexed{tokens: out.tokens[:0], scratch: out.scratch[:0]}
 	for off := 0; off < len(l.Data); {
-		end, next := len(l.Data), len(l.Data)
-		if i := bytes.IndexByte(l.Data[off:], '\n'); i >= 0 {
-			end, next = off+i, off+i+1
-		}
-		if end > off && l.Data[end-1] == '\r' {
-			end--
-		}
+		end, next := lines.Next(l.Data, off)
 		out.line(l.Data[off:end], off)
 		off = next
 		out.lines++

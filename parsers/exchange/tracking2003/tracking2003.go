@@ -7,10 +7,9 @@
 package tracking2003
 
 import (
-	"bytes"
-
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/parsers/address"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 	"github.com/harvestwatch/harvestwatch/parsers/memory"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
@@ -46,9 +45,7 @@ func New(o *site.Site) *Parser {
 // Share returns which share of the whole lines in head, from 0 to 1, are understood as such a tracking log. It is 0
 // where neither the header nor a row shows that it is one.
 func Share(head []byte) float64 {
-	if i := bytes.LastIndexByte(head, '\n'); i >= 0 {
-		head = head[:i+1]
-	}
+	head = lines.Whole(head)
 	l := harvestwatch.Lines{Data: head}
 	out := lex(&l)
 	if out.lines == 0 {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/lines"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
@@ -40,9 +41,7 @@ func Share(head []byte) float64 {
 	if !bytes.Contains(head, []byte("http://schemas.microsoft.com/win/2004/08/events/event")) {
 		return 0
 	}
-	if i := bytes.LastIndexByte(head, '\n'); i >= 0 {
-		head = head[:i+1]
-	}
+	head = lines.Whole(head)
 	p := New(&site.Site{})
 	c := p.Fold(&harvestwatch.Lines{Data: head}, func(*harvestwatch.Event) {}, nil)
 	if c.Lines == 0 {
