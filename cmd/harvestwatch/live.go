@@ -69,24 +69,30 @@ func (l *live) Next(ctx context.Context) (*pipeline.Batch, error) {
 			}
 			return b, nil
 		}
-		var late <-chan time.Time
-		if wait > 0 {
-			t := time.NewTimer(wait)
-			defer t.Stop()
-			late = t.C
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case f := <-l.asks:
-			if err := l.run(ctx, f); err != nil {
-				return nil, err
-			}
-		case a := <-l.arrivals:
-			l.take(ctx, a)
-		case <-late:
+		if err := l.listen(ctx, wait); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// listen takes what comes next: an arrival, or what a command asks for; nothing after wait, unless that is 0.
+func (l *live) listen(ctx context.Context, wait time.Duration) error {
+	var late <-chan time.Time
+	if wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case f := <-l.asks:
+		return l.run(ctx, f)
+	case a := <-l.arrivals:
+		l.take(ctx, a)
+	case <-late:
+	}
+	return nil
 }
 
 // run runs what a command asks for, when all that was observed is committed.

@@ -88,14 +88,12 @@ func (l *live) until(first *liveInput) (b bound, wait time.Duration) {
 	return b, wait
 }
 
-// batch returns a batch of the input, which gives its lines back when nothing of them is left to be observed.
+// batch returns a batch of the input, which gives its lines back when nothing of them is left to be observed. What was
+// left from before the start borrows from nobody.
 func (in *liveInput) batch() *pipeline.Batch {
-	free := func() {}
+	var free func()
 	if in.next == len(in.queue) {
 		free, in.done = in.done, nil
-	}
-	if free == nil { // what was left from before the start
-		free = func() {}
 	}
 	b := pipeline.NewBatch(free)
 	b.Stream = in.stream

@@ -61,7 +61,7 @@ func (c *RecipientsConfig) complete() error {
 		password = "it is read when it is needed"
 	}
 	if err := c.directory(password).Check(); err != nil {
-		return mistake("recipients.url", 0, "can't be used: %w", oneText(err))
+		return mistake("recipients.url", 0, "can't be used: %w", err)
 	}
 	return nil
 }

@@ -148,17 +148,14 @@ func loadMapping(path string) (*site.Fields, error) {
 	}
 	var m mapping
 	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&m); err != nil {
-		return nil, oneText(tomlError(path, err, mappingAdvice))
+		return nil, tomlError(path, err, mappingAdvice)
 	}
 	f, err := m.fields()
 	if err != nil {
-		return nil, oneText(located(path, data, err))
+		return nil, &codeError{exitUsage, located(path, data, err)}
 	}
 	return f, nil
 }
-
-// oneText makes several mistakes one: what names the place of a mistake would take those within it for its own.
-func oneText(err error) error { return usage("%s", err.Error()) }
 
 // fields checks the mapping.
 func (m *mapping) fields() (*site.Fields, error) {

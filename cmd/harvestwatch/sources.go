@@ -177,8 +177,7 @@ func (d *daemon) heardTable(in *liveInput, err error) {
 func isDatabase(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
-		name := strings.ToLower(path)
-		return strings.HasSuffix(name, ".mdb") || strings.HasSuffix(name, ".accdb")
+		return namesDatabase(path)
 	}
 	defer f.Close()
 	head := make([]byte, 64)

@@ -107,7 +107,7 @@ func (t *Timeline) Place(ev *harvestwatch.Event, stream int, tell func(ev *harve
 	case ev.Join != 0 && !ev.Addr.IsValid():
 		m := t.messages.Get(ev.Join)
 		if m == nil {
-			t.await(ev, stream, tell)
+			t.keep(t.awaited, ev, stream, func(oldest uint64) { t.giveUp(oldest, tell) })
 			return
 		}
 		t.give(ev, m)
@@ -162,18 +162,25 @@ func (t *Timeline) try(ev *harvestwatch.Event, stream int, tell func(*harvestwat
 		t.tell(ev, stream, tell)
 		return
 	}
-	for oldest, full := t.trials.Full(); t.trials.Len() > 0 && (full && t.trials.Get(ev.Join) == nil || t.held >= maxHeld); oldest, full = t.trials.Full() {
-		if !full {
-			t.trials.Each(func(key uint64, _ *awaited) bool { oldest = key; return false })
-		}
-		t.release(oldest, tell)
+	t.keep(t.trials, ev, stream, func(oldest uint64) { t.release(oldest, tell) })
+}
+
+// keep adds an event to those of its message. Where there is no room, end is called for the message of the table that has
+// waited longest.
+func (t *Timeline) keep(in *memory.Table[uint64, awaited], ev *harvestwatch.Event, stream int, end func(join uint64)) {
+	for t.held >= maxHeld && in.Len() > 0 {
+		oldest, _ := in.Oldest()
+		end(oldest)
 	}
-	a := t.trials.Get(ev.Join)
+	a := in.Get(ev.Join)
 	if a == nil {
-		a, _ = t.trials.Put(ev.Join)
+		if oldest, full := in.Full(); full {
+			end(oldest)
+		}
+		a, _ = in.Put(ev.Join)
 		*a = awaited{}
 	}
-	t.trials.Touch(ev.Join)
+	in.Touch(ev.Join)
 	a.events, a.streams = append(a.events, ev.Clone()), append(a.streams, t.ids[stream])
 	t.held++
 }
@@ -282,24 +289,6 @@ func (t *Timeline) room() {
 		delete(t.latest, d.twinKey)
 	}
 	t.deeds.Drop(number)
-}
-
-// await keeps an event until its message's client is known. Where there is no room the oldest that waits is told as it is.
-func (t *Timeline) await(ev *harvestwatch.Event, stream int, tell func(*harvestwatch.Event, bool)) {
-	if t.held >= maxHeld {
-		t.awaited.Each(func(oldest uint64, _ *awaited) bool { t.giveUp(oldest, tell); return false })
-	}
-	a := t.awaited.Get(ev.Join)
-	if a == nil {
-		if oldest, full := t.awaited.Full(); full {
-			t.giveUp(oldest, tell)
-		}
-		a, _ = t.awaited.Put(ev.Join)
-		*a = awaited{}
-	}
-	t.awaited.Touch(ev.Join)
-	a.events, a.streams = append(a.events, ev.Clone()), append(a.streams, t.ids[stream])
-	t.held++
 }
 
 // giveUp tells the events that wait for a message's client, without it.

@@ -76,10 +76,10 @@ func (t *Table[K, V]) Put(key K) (v *V, fresh bool) {
 
 // Full reports whether the next new entry pushes the oldest one out, and returns that one's key.
 func (t *Table[K, V]) Full() (oldest K, ok bool) {
-	if len(t.index) < t.limit || t.head < 0 {
+	if len(t.index) < t.limit {
 		return oldest, false
 	}
-	return t.slots[t.head].key, true
+	return t.Oldest()
 }
 
 // take returns a slot that is not in use.
@@ -184,6 +184,14 @@ func (t *Table[K, V]) Restore(key K, seq uint64) *V {
 	s.seq, s.prev, s.next = seq, after, next
 	t.seq = max(t.seq, seq)
 	return &s.value
+}
+
+// Oldest returns the key of the oldest entry; false where there is none.
+func (t *Table[K, V]) Oldest() (oldest K, ok bool) {
+	if t.head < 0 {
+		return oldest, false
+	}
+	return t.slots[t.head].key, true
 }
 
 // Len returns how many entries there are.
