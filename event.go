@@ -92,9 +92,13 @@ type Event struct {
 	Code    uint16   // the server's reply code (RFC 5321 section 4.2), 0 where none was logged
 	Kind    Kind     // what was done
 	Null    bool     // the sender is the null reverse path <> (RFC 5321 section 4.5.5): a bounce or a probe
+	Idle    bool     // of a Disconnect: the log says that the session brought no MAIL command
+	NoUser  bool     // of an AuthFail: the site certainly has no such user
+	Listed  bool     // a block list that the site asks has the client's address
 	Status  Enhanced // the server's enhanced status code
 
 	Helo      []byte // the name in HELO or EHLO
+	Name      []byte // the client's reverse name, where it is verified: the name leads back to the address (RFC 8601 section 2.7.3)
 	Sender    []byte // the reverse path without its angle brackets; nil where the line names none
 	Recipient []byte // the forward path without its angle brackets
 	User      []byte // the name given for authentication
@@ -133,7 +137,7 @@ func (e *Event) Seconds() int64 {
 // Clone returns a copy that owns its bytes.
 func (e *Event) Clone() Event {
 	c := *e
-	for _, f := range []*[]byte{&c.Helo, &c.Sender, &c.Recipient, &c.User} {
+	for _, f := range []*[]byte{&c.Helo, &c.Name, &c.Sender, &c.Recipient, &c.User} {
 		if *f != nil {
 			*f = append([]byte{}, *f...)
 		}

@@ -50,7 +50,7 @@ func (x *lexer) auth(b []byte) verdict {
 	if !refusal(message) {
 		return unknown
 	}
-	x.tok.op = opAttempt
+	x.tok.op, x.tok.answer = opAttempt, answerOf(message)
 	return telling
 }
 

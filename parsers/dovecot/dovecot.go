@@ -9,6 +9,9 @@
 // by their local part alone for a client without an address (LMTP over a local socket) writes lines in which a recipient
 // may pose as "name,address".
 //
+// That the site has no such user is said of an attempt once the log has shown that the database which says so is asked
+// last; see sole.
+//
 // One attempt is told by up to three lines: by pam_unix, by each password database, and at the connection's end in the
 // login process's count. Fold tells it once.
 //
@@ -37,7 +40,9 @@ type Parser struct {
 	site  *site.Site
 	clock *syslog.Clock
 	told  *memory.Table[uint64, record]
+	sole  sole
 	saved string // the clock's state as last given out by Changes
+	kept  string // the same of sole
 
 	// Set while Fold runs.
 	data   []byte
@@ -57,6 +62,7 @@ func New(o *site.Site) *Parser {
 		site:  o,
 		clock: syslog.NewClock(o.Reference, o.Year, o.Location),
 		told:  memory.NewTable[uint64, record](MaxSessions),
+		kept:  string((&sole{}).append(nil)),
 	}
 }
 

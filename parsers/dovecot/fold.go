@@ -18,10 +18,11 @@ const (
 
 // record is what was told of a connection or, where lines name none, of an address.
 type record struct {
-	last int64                               // when it was last changed
-	told uint32                              // attempts
-	open uint32                              // of those, the ones that another database may still speak of
-	by   [drivers]struct{ driver, n uint32 } // how often each database spoke of them
+	last    int64                               // when it was last changed
+	told    uint32                              // attempts
+	open    uint32                              // of those, the ones that another database may still speak of
+	by      [drivers]struct{ driver, n uint32 } // how often each database spoke of them
+	unknown uint32                              // whom the latest unknown user called himself, by accountOf; 0 for none
 }
 
 // say counts what a password database said of an attempt, and reports whether no other one had said it before. The
@@ -139,11 +140,27 @@ func (p *Parser) apply(t *token) {
 		ev.Addr = harvestwatch.Addr{}
 		p.send(ev)
 	case opEvent:
-		if t.kind == harvestwatch.AuthOK && t.session != 0 {
-			p.told.Drop(keyOf(t.ip, t.session))
+		if t.kind == harvestwatch.AuthOK {
+			p.admitted(t)
 		}
 		p.send(p.begin(t, t.kind, 0))
 	}
+}
+
+// admitted forgets a connection's attempts that failed, since it has logged in.
+func (p *Parser) admitted(t *token) {
+	user := t.user.of(p.data)
+	if t.session == 0 {
+		p.sole.admitted(user, p.fresh(keyOf(t.ip, 0), joinTime))
+		return
+	}
+	key := keyOf(t.ip, t.session)
+	r := p.told.Get(key)
+	if r == nil {
+		r = p.fresh(keyOf(t.ip, 0), joinTime)
+	}
+	p.sole.admitted(user, r)
+	p.told.Drop(key)
 }
 
 // keyOf returns the key under which a connection's attempts are remembered: an address's where there is no session.
@@ -169,12 +186,18 @@ func (p *Parser) attempt(t *token) {
 		r.settle()
 	}
 	r.last = p.now
+	noUser := p.sole.heard(t, p.now)
+	if t.answer == answerNoUser {
+		r.unknown = accountOf(t.user.of(p.data))
+	}
 	first := r.say(t.driver)
 	n := r.told
 	if !first || t.session != 0 && p.pamTold(t.ip) {
 		return
 	}
-	p.send(p.begin(t, harvestwatch.AuthFail, n))
+	ev := p.begin(t, harvestwatch.AuthFail, n)
+	ev.NoUser = noUser
+	p.send(ev)
 }
 
 // pamTold takes an attempt of an address off that a PAM module told a moment ago; modules know no sessions.

@@ -30,7 +30,7 @@ func show(ev *harvestwatch.Event) string {
 
 // full writes everything of an event.
 func full(ev *harvestwatch.Event) string {
-	return fmt.Sprintf("%s %d %x %x %v", show(ev), ev.Time, ev.Session, ev.Twin, ev.Pos)
+	return fmt.Sprintf("%s %d %x %x %v %v", show(ev), ev.Time, ev.Session, ev.Twin, ev.Pos, ev.NoUser)
 }
 
 // run parses a log as one piece and returns what write makes of each event.

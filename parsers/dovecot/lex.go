@@ -49,6 +49,7 @@ type token struct {
 	repeat  uint16 // how often the syslog daemon saw the line: 1 if it says nothing
 	op      op
 	kind    harvestwatch.Kind
+	answer  answer // of the password database
 }
 
 // lexed is what Lex leaves in Lines.Lexed.

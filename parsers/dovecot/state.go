@@ -15,6 +15,7 @@ var ErrState = errors.New("not the state of a Dovecot parser")
 const (
 	keyClock = 'c'
 	keyTold  = 't'
+	keySole  = 's'
 )
 
 // Changes calls yield for each thing remembered that changed since the last call; a nil value means forgotten. The
@@ -23,6 +24,10 @@ func (p *Parser) Changes(yield func(key, value []byte)) {
 	if state, _ := p.clock.MarshalBinary(); string(state) != p.saved { //nolint:errcheck // it never fails
 		p.saved = string(state)
 		yield([]byte{keyClock}, state)
+	}
+	if state := p.sole.append(nil); string(state) != p.kept {
+		p.kept = string(state)
+		yield([]byte{keySole}, state)
 	}
 	var k, v []byte
 	p.told.Changes(
@@ -45,6 +50,9 @@ func (r *record) append(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, d.driver)
 		b = binary.BigEndian.AppendUint32(b, d.n)
 	}
+	if r.unknown != 0 { // earlier versions didn't know it
+		b = binary.BigEndian.AppendUint32(b, r.unknown)
+	}
 	return b
 }
 
@@ -56,6 +64,10 @@ func (p *Parser) Restore(key, value []byte) error {
 	case len(key) == 1 && key[0] == keyClock:
 		if err = p.clock.UnmarshalBinary(value); err == nil {
 			p.saved = string(value)
+		}
+	case len(key) == 1 && key[0] == keySole:
+		if s, ok := readSole(value); ok {
+			p.sole, p.kept, err = s, string(value), nil
 		}
 	case len(key) == 9 && key[0] == keyTold:
 		err = p.restoreTold(binary.BigEndian.Uint64(key[1:]), value)
@@ -72,6 +84,9 @@ func (p *Parser) restoreTold(key uint64, value []byte) error {
 	r := record{last: int64(in.U64()), told: in.U32(), open: in.U32()}
 	for i := range r.by {
 		r.by[i].driver, r.by[i].n = in.U32(), in.U32()
+	}
+	if in.Rest() > 0 {
+		r.unknown = in.U32()
 	}
 	if !in.Done() {
 		return ErrState

@@ -200,6 +200,12 @@ func valueOf(ev *harvestwatch.Event, key string) string {
 		return string(ev.User)
 	case "helo":
 		return string(ev.Helo)
+	case "name":
+		return string(ev.Name)
+	case "idle":
+		return strconv.FormatBool(ev.Idle)
+	case "no_user":
+		return strconv.FormatBool(ev.NoUser)
 	case "code":
 		return strconv.Itoa(int(ev.Code))
 	case "status":

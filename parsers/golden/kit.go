@@ -62,7 +62,8 @@ func Show(ev *harvestwatch.Event) string {
 
 // Full writes everything of an event.
 func Full(ev *harvestwatch.Event) string {
-	return fmt.Sprintf("%s %d %x %x %x %v", Show(ev), ev.Time, ev.Session, ev.Twin, ev.Join, ev.Pos)
+	return fmt.Sprintf("%s %d %d %x %x %x %v %q %q %v %v", Show(ev), ev.Time, ev.Began, ev.Session, ev.Twin, ev.Join, ev.Pos,
+		ev.Helo, ev.Name, ev.Idle, ev.NoUser)
 }
 
 // Piece gives one piece to a parser and returns the events, as copies.
@@ -102,10 +103,13 @@ func (k *Kit) Hold(t *testing.T, data []byte) {
 		ev := &events[i]
 		whole[i] = Full(ev)
 		lines[ev.Pos.Offset] = true
-		for _, b := range [][]byte{ev.Sender, ev.Recipient, ev.User, ev.Helo} {
+		for _, b := range [][]byte{ev.Sender, ev.Recipient, ev.User, ev.Helo, ev.Name} {
 			if len(b) > harvestwatch.MaxField {
 				t.Errorf("a text of %d bytes", len(b))
 			}
+		}
+		if len(ev.Name) > 0 && !ev.Addr.IsValid() || ev.Idle && ev.Kind != harvestwatch.Disconnect || ev.NoUser && ev.Kind != harvestwatch.AuthFail || ev.Listed {
+			t.Errorf("an event says what it can't know: %s", Full(ev))
 		}
 		if ev.Kind == 0 || ev.Addr.Is4In6() || ev.Addr.Zone() != "" || ev.Addr.IsValid() && Ours().IsOwn(ev.Addr) {
 			t.Errorf("an event of no kind or with an odd address: %s", Full(ev))

@@ -12,6 +12,7 @@ const (
 	backSeconds = 3600 // rows without a date whose time lies further back than this belong to the next day
 	lateSeconds = 60   // how far from midnight rows of two days can be mixed
 	tlsSeconds  = 60   // how long after STARTTLS the next HELO belongs to the same connection
+	goneSeconds = 3600 // how long after its latest HELO and MAIL a client's connections are gone, if QUIT didn't end them
 )
 
 // Fold turns what Lex left into events, in the order of the lines. The events' texts lie in l.Data and l.Lexed. Events
@@ -120,6 +121,9 @@ func (p *Parser) undated(second int64) bool {
 
 // command tells what a client did, and forgets what the command ends.
 func (p *Parser) command(t *token) {
+	if t.verb == verbMail {
+		p.mailed(t)
+	}
 	switch {
 	case t.code == 421 || t.code/100 == 4:
 		p.tell(t, harvestwatch.ServerError)
@@ -138,8 +142,7 @@ func (p *Parser) command(t *token) {
 		}
 	case t.verb == verbQuit:
 		if t.code/100 == 2 {
-			p.tell(t, harvestwatch.Disconnect)
-			p.tls(t, 0)
+			p.quit(t)
 		}
 	case t.verb == verbAuth:
 		p.auth(t)
@@ -181,6 +184,7 @@ func (p *Parser) helo(t *token) {
 			return
 		}
 	}
+	p.opened(t)
 	p.tell(t, harvestwatch.Connect)
 }
 
@@ -193,14 +197,14 @@ func (p *Parser) mail(t *token) {
 	c := p.client(t)
 	c.sender = append(c.sender[:0], p.field(t.path)...)
 	c.null = t.flags&flagNull != 0
-	c.began = p.now
+	c.began, c.mailed = p.now, true
 }
 
 // client returns what is remembered of a row's client, made where there is nothing.
 func (p *Parser) client(t *token) *client {
 	c, fresh := p.clients.Put(t.ip)
 	if fresh {
-		c.sender, c.tls, c.began, c.null = c.sender[:0], 0, 0, false
+		*c = client{sender: c.sender[:0]}
 	}
 	return c
 }

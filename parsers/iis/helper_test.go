@@ -41,7 +41,7 @@ func show(ev *harvestwatch.Event) string {
 
 // full writes everything of an event.
 func full(ev *harvestwatch.Event) string {
-	return fmt.Sprintf("%s %s %d %d %v", show(ev), ev.When().Format(time.RFC3339Nano), ev.Session, ev.Began, ev.Pos)
+	return fmt.Sprintf("%s %s %d %d %v %v", show(ev), ev.When().Format(time.RFC3339Nano), ev.Session, ev.Began, ev.Pos, ev.Idle)
 }
 
 // read parses a log in one piece.

@@ -27,8 +27,9 @@ import (
 	"github.com/harvestwatch/harvestwatch/parsers/site"
 )
 
-// MaxClients is how many clients' latest MAIL and STARTTLS are remembered. Above it the client that was silent longest
-// is forgotten: its next recipients have no sender.
+// MaxClients is how many clients' latest MAIL and STARTTLS, and how many connections they have open, are remembered. Above
+// it the client that was silent longest is forgotten: its next recipients have no sender, and nobody says that its
+// connections brought no mail.
 const MaxClients = 16_384
 
 // format is one of the three.
@@ -45,6 +46,9 @@ type client struct {
 	sender []byte // of its latest accepted MAIL, nil before; at most MaxField bytes
 	began  int64  // when that MAIL was, in seconds since 1970; 0 for none
 	tls    int64  // when its latest STARTTLS was accepted and no HELO came since, in seconds since 1970; 0 for none
+	hello  int64  // when its latest HELO was told as a connection, in seconds since 1970; 0 for none
+	open   uint16 // connections that were told and not ended by QUIT
+	mailed bool   // there was a MAIL since none was open
 	null   bool   // that sender was the null reverse path
 }
 

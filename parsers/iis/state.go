@@ -76,12 +76,17 @@ func bit(b bool, i uint) byte {
 	return 0
 }
 
-// append writes what is remembered of a client. Earlier versions didn't know when its MAIL was, and left it out.
+// append writes what is remembered of a client. Earlier versions knew neither when its MAIL was nor its connections, and
+// left them out.
 func (c *client) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(c.tls))
-	b = memory.AppendText(append(b, bit(c.null, 0)|bit(c.began != 0, 1)), c.sender)
+	b = memory.AppendText(append(b, bit(c.null, 0)|bit(c.began != 0, 1)|bit(c.open != 0, 2)|bit(c.mailed, 3)), c.sender)
 	if c.began != 0 {
 		b = binary.BigEndian.AppendUint64(b, uint64(c.began))
+	}
+	if c.open != 0 {
+		b = binary.BigEndian.AppendUint64(b, uint64(c.hello))
+		b = binary.BigEndian.AppendUint16(b, c.open)
 	}
 	return b
 }
@@ -91,11 +96,14 @@ func (p *Parser) restoreClient(key, value []byte) error {
 	seq := r.U64()
 	c := client{tls: int64(r.U64())}
 	flags := r.U8()
-	c.null, c.sender = flags&1 != 0, r.Text()
+	c.null, c.mailed, c.sender = flags&1 != 0, flags&8 != 0, r.Text()
 	if flags&2 != 0 {
 		c.began = int64(r.U64())
 	}
-	if !r.Done() || flags > 3 || flags&2 != 0 && c.began == 0 {
+	if flags&4 != 0 {
+		c.hello, c.open = int64(r.U64()), r.U16()
+	}
+	if !r.Done() || flags > 15 || flags&2 != 0 && c.began == 0 || flags&4 != 0 && c.open == 0 {
 		return ErrState
 	}
 	*p.clients.Restore(ipOf(key), seq) = c

@@ -7,8 +7,9 @@ type ip = address.IP
 
 // client is a client as a template's fixed place names it.
 type client struct {
-	ip   ip
-	port uint16
+	ip    ip
+	port  uint16
+	named uint8 // the length of the host name in front of the address; 0 for none
 }
 
 // namaddr reads NAMADDR at the beginning of b: name[address] or name[address]:port, where the name holds the bytes of
@@ -21,8 +22,25 @@ func namaddr(b []byte) (c client, rest []byte, ok bool) {
 	if i == 0 {
 		return client{}, nil, false
 	}
-	return bracketed(b[i:])
+	c, rest, ok = bracketed(b[i:])
+	if i <= maxName && !c.ip.None() {
+		c.named = uint8(i)
+	}
+	return c, rest, ok
 }
+
+// maxName is the length of the longest host name (RFC 1035 section 2.3.4, as Postfix counts it).
+const maxName = 255
+
+// verified reports whether what stands in front of a client's address, not nothing, is a name that Postfix verified. It writes the
+// word unknown unless the address leads to the name and the name back to the address (smtpd_peername_lookup in
+// postconf(5)), and lets nothing but host names stand there; so a name of any other form was written by another program.
+func verified(name []byte) bool {
+	return nameEnd(name[0]) && nameEnd(name[len(name)-1]) && string(name) != "unknown"
+}
+
+// nameEnd reports whether a host name may begin or end with a byte.
+func nameEnd(c byte) bool { return c != '-' && c != '.' }
 
 // bracketed reads [address] or [address]:port, as postscreen names a client.
 func bracketed(b []byte) (c client, rest []byte, ok bool) {

@@ -26,6 +26,7 @@ func (p *Parser) sent(t *token) {
 // about makes p.ev an event about a message.
 func (p *Parser) about(m *message, k harvestwatch.Kind) *harvestwatch.Event {
 	p.ev = harvestwatch.Event{Kind: k, Addr: m.ip.Addr(), Session: m.session, Began: m.accepted}
+	p.ev.Name, p.ev.Helo = p.keep(m.name()), p.keep(m.helo())
 	if m.is(msgSender) {
 		p.ev.Sender, p.ev.Null = p.keep(m.sender), len(m.sender) == 0
 		if p.ev.Null {
@@ -51,6 +52,7 @@ func (p *Parser) link(t *token, m *message) bool {
 	}
 	if m == nil {
 		x.ip, x.session = ip{}, 0
+		x.clear()
 		x.state |= msgLinked
 	} else {
 		x.inherit(m)

@@ -94,7 +94,7 @@ func (p *Parser) queue(t *token) {
 func (p *Parser) begin(t *token, k harvestwatch.Kind) *harvestwatch.Event {
 	p.ev = harvestwatch.Event{
 		Time: p.now, Pos: p.pos, Kind: k, Addr: t.ip.Addr(), Code: t.code, Status: t.status,
-		Null: t.flags&flagNull != 0,
+		Null: t.flags&flagNull != 0, Name: t.nameOf(p.data),
 		Helo: p.text(t.helo), Recipient: p.text(t.rcpt), User: p.text(t.user),
 	}
 	if t.flags&flagSender != 0 {
@@ -113,7 +113,7 @@ func (p *Parser) send(ev *harvestwatch.Event) {
 
 // keep copies bytes of the fold's own memory to where they hold as long as the lines do.
 func (p *Parser) keep(b []byte) []byte {
-	if b == nil {
+	if len(b) == 0 {
 		return nil
 	}
 	n := len(p.out.arena)

@@ -99,7 +99,7 @@ var seeds = []string{
 }
 
 // FuzzLexNeverForges writes a text into every field that a client, a remote server or the owner of a reverse name fills,
-// and holds that an event's address is the true client's or none.
+// and holds that an event's address and name are the true client's or none.
 func FuzzLexNeverForges(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s, "unknown[203.0.113.9]")
@@ -122,6 +122,9 @@ func FuzzLexNeverForges(f *testing.F) {
 			run(t, data, func(ev *harvestwatch.Event) string {
 				if ev.Addr.IsValid() && ev.Addr != true4 {
 					t.Errorf("the address %s in the event of\n%s", ev.Addr, bytes.Split(data, []byte("\n"))[ev.Pos.Line-1])
+				}
+				if name := string(ev.Name); name != "" && (!ev.Addr.IsValid() || name+"[203.0.113.9]" != client) {
+					t.Errorf("the name %s in the event of\n%s", name, bytes.Split(data, []byte("\n"))[ev.Pos.Line-1])
 				}
 				return ""
 			})
@@ -146,7 +149,7 @@ func FuzzRaw(f *testing.F) {
 		var unparsed int64
 		counts := p.Fold(l, func(ev *harvestwatch.Event) {
 			told[ev.Pos.Offset] = true
-			for _, b := range [][]byte{ev.Helo, ev.Sender, ev.Recipient, ev.User} {
+			for _, b := range [][]byte{ev.Helo, ev.Name, ev.Sender, ev.Recipient, ev.User} {
 				if len(b) > harvestwatch.MaxField {
 					t.Errorf("a text of %d bytes", len(b))
 				}

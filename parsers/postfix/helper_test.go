@@ -47,7 +47,7 @@ func show(ev *harvestwatch.Event) string {
 
 // full writes everything of an event.
 func full(ev *harvestwatch.Event) string {
-	return fmt.Sprintf("%s %d %d %x %v", show(ev), ev.Time, ev.Began, ev.Session, ev.Pos)
+	return fmt.Sprintf("%s %d %d %x %v %q %v", show(ev), ev.Time, ev.Began, ev.Session, ev.Pos, ev.Name, ev.Idle)
 }
 
 // run parses a log as one piece and returns what write makes of each event.

@@ -25,6 +25,7 @@ type message struct {
 	held     []held // deliveries that wait for the link to the original
 	holdSeq  uint64 // which of all waits this one is, in their order; 0 while nothing waits
 	state    uint8
+	caller
 }
 
 // What is known of a message.
@@ -70,6 +71,10 @@ func (p *Parser) accept(t *token) {
 	if t.flags&flagNoQueue == 0 {
 		m := p.fresh(p.key(t, t.qid))
 		m.ip, m.session, m.accepted = t.ip, id, p.now
+		m.become(t.nameOf(p.data))
+		if s != nil {
+			m.greets(s.helo())
+		}
 		if t.flags&flagAuth != 0 {
 			m.state |= msgAuth
 		}
@@ -82,17 +87,18 @@ func (p *Parser) accept(t *token) {
 	}
 	ev := p.begin(t, harvestwatch.Accepted)
 	ev.Session, ev.User = id, nil
+	p.greeting(ev, s, t.session)
 	p.send(ev)
 	if t.user.len == 0 || s != nil && s.known {
 		return
 	}
 	if s == nil {
-		s = p.open(t.session, t.ip, 0)
+		s = p.open(t.session, t, 0)
 	}
 	s.known = true
 	p.sessions.Touch(t.session)
 	ev = p.begin(t, harvestwatch.AuthOK)
-	ev.Session = id
+	ev.Session, ev.Helo = id, p.keep(s.helo())
 	p.send(ev)
 }
 
@@ -104,7 +110,8 @@ func (p *Parser) fresh(k queueKey) *message {
 		p.dropped++
 	}
 	m, _ := p.messages.Put(k)
-	*m = message{sender: m.sender[:0], held: m.held[:0]}
+	*m = message{sender: m.sender[:0], held: m.held[:0], caller: m.caller}
+	m.clear()
 	return m
 }
 
@@ -131,11 +138,13 @@ func (p *Parser) original(t *token, m *message) {
 		}
 	}
 	m.ip, m.session = t.orig, 0
+	m.clear()
 }
 
 // inherit takes over whose message it is.
 func (m *message) inherit(o *message) {
 	m.ip, m.session, m.accepted = o.ip, o.session, o.accepted
+	m.take(&o.caller)
 	m.state |= msgLinked | o.state&(msgAuth|msgSpam)
 }
 
@@ -178,7 +187,7 @@ func (p *Parser) refused(t *token) {
 	k := p.key(t, t.qid)
 	ev := p.begin(t, t.kind)
 	if m := p.messages.Get(k); m != nil {
-		ev.Addr, ev.Session = m.ip.Addr(), m.session
+		ev.Addr, ev.Session, ev.Name, ev.Helo = m.ip.Addr(), m.session, p.keep(m.name()), p.keep(m.helo())
 		p.forget(k)
 	}
 	p.send(ev)
@@ -192,10 +201,15 @@ func (p *Parser) proxied(t *token) {
 	}
 	k := p.key(t, t.next)
 	m := p.messages.Get(k)
+	if m != nil && m.is(msgLinked) && m.ip == s.ip && len(m.texts) == 0 {
+		m.take(&s.caller) // XFORWARD said which client it is, but not its verified name
+		p.messages.Touch(k)
+	}
 	if m == nil || m.is(msgLinked) || !m.ip.Private() {
 		return
 	}
 	m.ip, m.session = s.ip, s.id
+	m.take(&s.caller)
 	m.state |= msgLinked
 	if s.known {
 		m.state |= msgAuth

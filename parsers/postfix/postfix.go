@@ -3,6 +3,10 @@
 // of a reverse name wrote into the rest, the address is the client's or none. Fold follows sessions by program and
 // process, and messages by queue id, through cleanup, qmgr, content filters and delivery agents.
 //
+// A client's name is the one in front of its address, which Postfix verified, and never one from another place: not
+// what XFORWARD hands on, nor what a header's refusal quotes. The name in HELO is told by refusals only; what follows in
+// the same session has it too, its messages included.
+//
 // Lex is pure and may run on several goroutines at once; Fold, Changes and Restore belong to one. The package does no
 // I/O, reads no clock and starts no goroutine. It counts nothing against anybody: that is the detector's job.
 package postfix

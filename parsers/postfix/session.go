@@ -11,6 +11,7 @@ type session struct {
 	began int64  // when it began, 0 where that was not seen
 	told  uint32 // refused authentications that a line of their own told
 	known bool   // a successful authentication was told
+	caller
 }
 
 // passKey is a client that postscreen handed on, by its port.
@@ -36,10 +37,11 @@ func (p *Parser) sessionOf(t *token) *session {
 	return nil
 }
 
-// open makes a session. began is 0 where only a line in its midst was seen.
-func (p *Parser) open(key uint64, a ip, began int64) *session {
+// open makes a session of a token's client. began is 0 where only a line in its midst was seen.
+func (p *Parser) open(key uint64, t *token, began int64) *session {
 	s, _ := p.sessions.Put(key)
-	*s = session{ip: a, began: began}
+	*s = session{ip: t.ip, began: began, caller: s.caller}
+	s.become(t.nameOf(p.data))
 	if began != 0 {
 		s.id = max(mix(key+uint64(began)), 1)
 	}
@@ -54,20 +56,22 @@ func screened(t *token) uint64 {
 // plain tells an event that needs no memory but the session's number.
 func (p *Parser) plain(t *token) {
 	ev := p.begin(t, t.kind)
-	s := p.sessionOf(t)
+	key, s := t.session, p.sessionOf(t)
 	if s == nil && t.port != 0 {
-		if s = p.sessions.Get(screened(t)); s != nil && s.ip != t.ip {
+		key = screened(t)
+		if s = p.sessions.Get(key); s != nil && s.ip != t.ip {
 			s = nil
 		}
 	}
 	if s != nil {
 		ev.Session = s.id
 	}
+	p.greeting(ev, s, key)
 	p.send(ev)
 }
 
 func (p *Parser) connect(t *token) {
-	s := p.open(t.session, t.ip, p.now)
+	s := p.open(t.session, t, p.now)
 	if from := p.passed(t); from.id != 0 {
 		s.id, s.began = from.id, from.began
 		p.sessions.Drop(from.key)
@@ -101,11 +105,12 @@ func (p *Parser) disconnect(t *token) {
 	}
 	for range min(int64(t.fails)-int64(s.told), maxFails) {
 		ev := p.begin(t, harvestwatch.AuthFail)
-		ev.Session = s.id
+		ev.Session, ev.Helo = s.id, p.keep(s.helo())
 		p.send(ev)
 	}
 	ev := p.begin(t, harvestwatch.Disconnect)
-	ev.Session, ev.Began = s.id, s.began
+	ev.Session, ev.Began, ev.Helo = s.id, s.began, p.keep(s.helo())
+	ev.Idle = t.flags&flagIdle != 0
 	p.sessions.Drop(t.session)
 	p.send(ev)
 }
@@ -114,12 +119,12 @@ func (p *Parser) disconnect(t *token) {
 func (p *Parser) auth(t *token) {
 	s := p.sessionOf(t)
 	if s == nil {
-		s = p.open(t.session, t.ip, 0)
+		s = p.open(t.session, t, 0)
 	}
 	s.told++
 	p.sessions.Touch(t.session)
 	ev := p.begin(t, t.kind)
-	ev.Session = s.id
+	ev.Session, ev.Helo = s.id, p.keep(s.helo())
 	p.send(ev)
 }
 
@@ -127,13 +132,14 @@ func (p *Parser) auth(t *token) {
 func (p *Parser) filter(t *token) {
 	ev := p.begin(t, t.kind)
 	if s := p.sessions.Get(t.session); s != nil {
-		ev.Addr, ev.Session = s.ip.Addr(), s.id
+		ev.Addr, ev.Session, ev.Name = s.ip.Addr(), s.id, p.keep(s.name())
+		p.greeting(ev, s, t.session)
 	}
 	p.send(ev)
 }
 
 func (p *Parser) screen(t *token) {
-	s := p.open(screened(t), t.ip, p.now)
+	s := p.open(screened(t), t, p.now)
 	ev := p.begin(t, harvestwatch.Connect)
 	ev.Session = s.id
 	p.send(ev)

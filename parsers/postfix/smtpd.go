@@ -2,9 +2,10 @@ package postfix
 
 import (
 	"bytes"
-	"github.com/harvestwatch/harvestwatch/parsers/address"
+	"math"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/parsers/address"
 )
 
 // as makes the line give one event.
@@ -16,8 +17,16 @@ func (x *lexer) as(k harvestwatch.Kind) bool {
 // from takes the client off, as smtpd names it.
 func (x *lexer) from(b []byte) ([]byte, bool) {
 	c, rest, ok := namaddr(b)
-	x.tok.ip, x.tok.port = c.ip, c.port
+	x.client(b, &c)
 	return rest, ok
+}
+
+// client takes the client that stands at the beginning of b, and its name where Postfix verified it.
+func (x *lexer) client(b []byte, c *client) {
+	x.tok.ip, x.tok.port = c.ip, c.port
+	if at := x.end - len(b) - int(x.tok.off); c.named > 0 && at <= math.MaxUint16 && verified(b[:c.named]) {
+		x.tok.name, x.tok.named = uint16(at), c.named
+	}
 }
 
 // smtpd lexes a line of smtpd(8).
@@ -114,13 +123,14 @@ func (x *lexer) broken(b []byte, gaveUp bool) bool {
 	return x.as(harvestwatch.ProtocolError)
 }
 
-// disconnect lexes the client and the counters: " ehlo=1 auth=0/3 quit=1 commands=2/5".
+// disconnect lexes the client and the counters: " ehlo=1 auth=0/3 quit=1 commands=2/5". What was not commanded has none.
 func (x *lexer) disconnect(b []byte) bool {
 	x.tok.op = opDisconnect
 	b, ok := x.from(b)
 	if !ok {
 		return false
 	}
+	mail, all := false, false
 	for len(b) > 0 {
 		if b[0] != ' ' {
 			return false
@@ -134,10 +144,15 @@ func (x *lexer) disconnect(b []byte) bool {
 			return false
 		}
 		name, rest := b[:n], b[n+1:]
+		mail = mail || string(name) == "mail"
+		all = all || string(name) == "commands"
 		if rest, ok = x.counter(name, rest); !ok {
 			return false
 		}
 		b = rest
+	}
+	if all && !mail { // the counters end with that of all commands, unless the line was cut
+		x.tok.flags |= flagIdle
 	}
 	return true
 }
@@ -183,7 +198,7 @@ func (x *lexer) smtpdWarning(b []byte) bool {
 		}
 	}
 	if c, rest, ok := namaddr(b); ok {
-		x.tok.ip, x.tok.port = c.ip, c.port
+		x.client(b, &c)
 		return x.complaint(rest)
 	}
 	return quietWarning(b)
@@ -280,7 +295,7 @@ func (x *lexer) smtpdQueued(b []byte) bool {
 		return false
 	}
 	if rest, ok := cut(b, "client="); ok {
-		return x.client(rest)
+		return x.accepted(rest)
 	}
 	if known, ok := x.session(b); ok {
 		return known
@@ -288,9 +303,10 @@ func (x *lexer) smtpdQueued(b []byte) bool {
 	return x.action(b)
 }
 
-// client lexes "CLIENT, sasl_method=M, sasl_username=U" and "CLIENT, orig_queue_id=Q, orig_client=CLIENT". A name is
-// the user's own choice and goes to the end of the line: what stands behind it is not believed.
-func (x *lexer) client(b []byte) bool {
+// accepted lexes "CLIENT, sasl_method=M, sasl_username=U" and "CLIENT, orig_queue_id=Q, orig_client=CLIENT". A name is
+// the user's own choice and goes to the end of the line: what stands behind it is not believed. Of the original client
+// only the address is: nobody says that its name, as XFORWARD hands it on, is one that DNS knows.
+func (x *lexer) accepted(b []byte) bool {
 	x.tok.op = opClient
 	b, ok := x.from(b)
 	if !ok {

@@ -22,6 +22,13 @@ const (
 	keyPass    = 'p'
 )
 
+// What the last byte of a session says, and one bit of a message's state. Earlier versions remembered no names.
+const (
+	storedKnown = 1 << 0
+	storedNames = 1 << 1 // the client's names follow
+	msgNames    = 1 << 7 // the same in a message's state, only in what is stored
+)
+
 // Changes calls yield for each thing remembered that changed since the last call; a nil value means forgotten. The
 // slices hold until yield returns. Not to be called while Fold runs.
 func (p *Parser) Changes(yield func(key, value []byte)) {
@@ -91,10 +98,14 @@ func (s *session) append(b []byte) []byte {
 	b = s.ip.Append(binary.BigEndian.AppendUint64(b, s.id))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.began))
 	b = binary.BigEndian.AppendUint32(b, s.told)
+	flags := byte(0)
 	if s.known {
-		return append(b, 1)
+		flags |= storedKnown
 	}
-	return append(b, 0)
+	if len(s.texts) == 0 {
+		return append(b, flags)
+	}
+	return s.caller.append(append(b, flags|storedNames))
 }
 
 func (a *pass) append(b []byte) []byte {
@@ -105,10 +116,17 @@ func (a *pass) append(b []byte) []byte {
 }
 
 func (m *message) append(b []byte) []byte {
-	b = m.ip.Append(append(b, m.state))
+	state := m.state
+	if len(m.texts) > 0 {
+		state |= msgNames
+	}
+	b = m.ip.Append(append(b, state))
 	b = binary.BigEndian.AppendUint64(b, m.session)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.accepted))
 	b = memory.AppendText(b, m.sender)
+	if state&msgNames != 0 {
+		b = m.caller.append(b)
+	}
 	b = binary.BigEndian.AppendUint64(b, m.holdSeq)
 	for i := range m.held {
 		h := &m.held[i]
@@ -138,7 +156,12 @@ func (r *reader) done() error {
 func (p *Parser) restoreSession(key, value []byte) error {
 	r := newReader(value)
 	seq := r.U64()
-	s := session{id: r.U64(), ip: r.ip(), began: int64(r.U64()), told: r.U32(), known: r.U8() != 0}
+	s := session{id: r.U64(), ip: r.ip(), began: int64(r.U64()), told: r.U32()}
+	flags := r.U8()
+	s.known = flags&storedKnown != 0
+	if flags&storedNames != 0 {
+		s.caller = readCaller(&r.Reader)
+	}
 	if err := r.done(); err != nil {
 		return err
 	}
@@ -161,7 +184,12 @@ func (p *Parser) restorePass(key, value []byte) error {
 func (p *Parser) restoreMessage(key, value []byte) error {
 	r := newReader(value)
 	seq := r.U64()
-	m := message{state: r.U8(), ip: r.ip(), session: r.U64(), accepted: int64(r.U64()), sender: r.Text(), holdSeq: r.U64()}
+	m := message{state: r.U8(), ip: r.ip(), session: r.U64(), accepted: int64(r.U64()), sender: r.Text()}
+	if m.is(msgNames) {
+		m.state &^= msgNames
+		m.caller = readCaller(&r.Reader)
+	}
+	m.holdSeq = r.U64()
 	for r.Rest() > 0 && len(m.held) < maxHeld {
 		h := held{at: int64(r.U64())}
 		h.pos = harvestwatch.Pos{Input: int32(r.U32()), Line: int64(r.U64()), Offset: int64(r.U64())}

@@ -22,7 +22,7 @@ func mixed() []byte {
 		"postscreen[9]: PASS OLD [203.0.113.9]:4711",
 		"smtpd[6]: warning: unknown[198.51.100.9]: SASL LOGIN authentication failed: x",
 		"smtpd[7]: connect from mail.sender.example[203.0.113.9]",
-		clientA, fromA,
+		refusedB, clientA, fromA,
 		"smtpd[6]: disconnect from unknown[198.51.100.9] auth=0/3 commands=0/3",
 		clientX, fromX, sentX,
 		"smtpd[7]: disconnect from mail.sender.example[203.0.113.9] mail=1 commands=1",

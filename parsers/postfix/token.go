@@ -39,7 +39,7 @@ const (
 	flagOrig                  // orig names the client behind a content filter
 	flagRelay                 // the relay is a loopback or private address
 	flagDiscarded             // the filter says that it threw the message away
-	flagNoSuch                // the delivery agent itself knows its users
+	flagIdle                  // a disconnect's counters hold no MAIL
 	flagAuth                  // the message was sent by an authenticated client
 )
 
@@ -74,12 +74,24 @@ type token struct {
 	flags   uint8
 	op      op
 	kind    harvestwatch.Kind
+	named   uint8 // the length of the client's verified name, 0 where there is none
 	qid     span
 	next    span // the queue id that the message goes on with
 	sender  span
 	rcpt    span
 	helo    span
 	user    span
+	name    uint16 // where that name begins, from the line's beginning
+}
+
+// nameOf returns the client's verified name, nil where there is none.
+func (t *token) nameOf(data []byte) []byte {
+	if t.named == 0 {
+		return nil
+	}
+	start := t.off + uint32(t.name)
+	end := start + uint32(t.named)
+	return data[start:end:end]
 }
 
 // lexed is what Lex leaves in Lines.Lexed.

@@ -23,6 +23,7 @@ func (p *Parser) row(r *row, pos harvestwatch.Pos) int {
 	case opConnect:
 		p.begin(s, r)
 		s.began, s.copy = r.at, r.copy
+		s.flags |= sessIdle
 		if !s.client.None() && s.flags&sessBehind == 0 {
 			s.flags |= sessTold
 			p.send(p.connection(s, r, harvestwatch.Connect))
@@ -71,7 +72,7 @@ func (p *Parser) end(s *session, r *row) {
 		s.client = r.remote
 		s.endTransaction()
 		ev := p.connection(s, r, harvestwatch.Disconnect)
-		ev.Began = s.began
+		ev.Began, ev.Idle = s.began, s.flags&sessIdle != 0
 		p.send(ev)
 	}
 	p.sessions.Drop(r.key)
@@ -90,6 +91,9 @@ func (p *Parser) command(s *session, r *row) {
 		s.flags &^= sessAuth
 		s.queue.push(auth, nil, false)
 	default:
+		if r.verbs&(mail|rcpt|bodies) != 0 {
+			s.flags &^= sessIdle
+		}
 		s.queue.push(r.verbs, r.text, r.flags&rowNull != 0)
 	}
 }
@@ -98,6 +102,12 @@ func (p *Parser) command(s *session, r *row) {
 func (p *Parser) reply(s *session, r *row) {
 	if r.class == greeting {
 		return
+	}
+	switch r.class {
+	case senderOK, rcptOK, queued, chunkOK, goOn: // whose command may be missing
+		s.flags &^= sessIdle
+	case authDone: // a front end hands on what comes now, and doesn't log it
+		s.flags &^= sessIdle
 	}
 	if r.class == goOn {
 		s.queue.align(data)

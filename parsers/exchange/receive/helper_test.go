@@ -96,7 +96,7 @@ func brief(ev *harvestwatch.Event) string {
 
 // full writes everything of an event.
 func full(ev *harvestwatch.Event) string {
-	return fmt.Sprintf("%s %d %d %x %x %x %v %v", show(ev), ev.Time, ev.Began, ev.Session, ev.Twin, ev.Join, ev.Sender == nil, ev.Pos)
+	return fmt.Sprintf("%s %d %d %x %x %x %v %v %v", show(ev), ev.Time, ev.Began, ev.Session, ev.Twin, ev.Join, ev.Sender == nil, ev.Pos, ev.Idle)
 }
 
 // own is a site with addresses of its own.

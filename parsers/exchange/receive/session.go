@@ -23,6 +23,7 @@ const (
 	sessSender                   // the transaction's sender is known
 	sessAuth                     // user has authenticated
 	sessFailed                   // a piece of the message was refused
+	sessIdle                     // it was seen from its beginning, and nothing of a message since
 )
 
 // session is what is remembered of a session.
