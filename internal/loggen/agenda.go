@@ -14,10 +14,12 @@ type item struct {
 	what uint8
 }
 
-// agenda holds what is to happen next: a binary heap by time, and by order of entry among equals.
+// agenda holds what is to happen next, by time, and by order of entry among equals. What happens soon is kept apart from
+// the many entities that wake some time.
 type agenda struct {
-	items []item
-	seq   uint32
+	near heap
+	far  heap
+	seq  uint32
 }
 
 func (a *item) before(b *item) bool {
@@ -26,44 +28,71 @@ func (a *item) before(b *item) bool {
 
 func (g *agenda) push(at int64, what uint8, idx int32) {
 	g.seq++
-	g.items = append(g.items, item{at: at, seq: g.seq, idx: idx, what: what})
-	h := g.items
-	for i := len(h) - 1; i > 0; {
-		p := (i - 1) / 2
-		if !h[i].before(&h[p]) {
-			break
-		}
-		h[i], h[p] = h[p], h[i]
-		i = p
+	x := item{at: at, seq: g.seq, idx: idx, what: what}
+	if what == wakeEntity {
+		g.far.push(x)
+	} else {
+		g.near.push(x)
 	}
 }
 
 func (g *agenda) pop() (item, bool) {
-	h := g.items
-	if len(h) == 0 {
+	switch {
+	case len(g.near) == 0 && len(g.far) == 0:
 		return item{}, false
+	case len(g.near) == 0 || len(g.far) > 0 && g.far[0].before(&g.near[0]):
+		return g.far.pop(), true
+	default:
+		return g.near.pop(), true
 	}
-	top := h[0]
-	n := len(h) - 1
-	h[0] = h[n]
-	h = h[:n]
-	g.items = h
-	for i := 0; ; {
-		c := 2*i + 1
-		if c >= n {
-			break
-		}
-		if c+1 < n && h[c+1].before(&h[c]) {
-			c++
-		}
-		if !h[c].before(&h[i]) {
-			break
-		}
-		h[i], h[c] = h[c], h[i]
-		i = c
-	}
-	return top, true
 }
 
 // due reports whether something is to happen before that time, or at it.
-func (g *agenda) due(at int64) bool { return len(g.items) > 0 && g.items[0].at <= at }
+func (g *agenda) due(at int64) bool {
+	return len(g.near) > 0 && g.near[0].at <= at || len(g.far) > 0 && g.far[0].at <= at
+}
+
+// heap is one in which each item stands before its four children.
+type heap []item
+
+func (q *heap) push(x item) {
+	*q = append(*q, x)
+	h := *q
+	i := len(h) - 1
+	for i > 0 {
+		p := (i - 1) / 4
+		if !x.before(&h[p]) {
+			break
+		}
+		h[i] = h[p]
+		i = p
+	}
+	h[i] = x
+}
+
+// pop takes the first item of a heap that has one.
+func (q *heap) pop() item {
+	h := *q
+	top, n := h[0], len(h)-1
+	x := h[n]
+	h = h[:n]
+	*q = h
+	i := 0
+	for c := 1; c < n; c = 4*i + 1 {
+		least := c
+		for k := c + 1; k < min(c+4, n); k++ {
+			if h[k].before(&h[least]) {
+				least = k
+			}
+		}
+		if !h[least].before(&x) {
+			break
+		}
+		h[i] = h[least]
+		i = least
+	}
+	if n > 0 {
+		h[i] = x
+	}
+	return top
+}

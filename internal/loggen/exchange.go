@@ -14,6 +14,7 @@ type receive struct {
 	why  string // why the session ended
 	text string // the answer that is held back
 	from span   // the sender of the transaction
+	kept []span // the recipients of the client's message that were taken
 	seq  uint64
 	msgs uint64 // messages begun
 	tos  int32  // recipients taken in the open transaction
@@ -146,7 +147,7 @@ func (x *exchange) idle(int64)             {}
 // connect begins a session.
 func (x *exchange) connect(s *session, c *receive) {
 	x.ids += 1 + x.rng.Uint64N(3)
-	*c = receive{id: appendHex(c.id[:0], x.ids), ends: c.ends[:0], why: "Remote"}
+	*c = receive{id: appendHex(c.id[:0], x.ids), ends: c.ends[:0], kept: c.kept[:0], why: "Remote"}
 	c.id = append(c.id, ',')
 	port := ":25,"
 	if s.service == svcSubmission {

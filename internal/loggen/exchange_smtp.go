@@ -5,6 +5,7 @@ import "strconv"
 // What Exchange answers.
 const (
 	replyUnknown  = "550 5.1.1 User unknown"
+	replyRelay    = "550 5.7.1 Unable to relay"
 	replyBlocked  = "550 5.7.1 Recipient not authorized, your IP has been found on a block list"
 	replySpam     = "550 5.7.1 Message rejected as spam by Content Filtering."
 	replyAuthFail = "535 5.7.3 Authentication unsuccessful"
@@ -37,6 +38,7 @@ func (x *exchange) step(s *session, st *step) int64 {
 	case opAuthOK:
 		x.authOK(s, c, st)
 	case opMail:
+		c.kept = c.kept[:0]
 		x.mail(s, c, st.text)
 	case opUnknown:
 		if x.front {
@@ -48,12 +50,19 @@ func (x *exchange) step(s *session, st *step) int64 {
 	case opRefused:
 		x.to(s, c, st)
 		return x.holdBack(s, c, replyBlocked)
+	case opRelay:
+		x.to(s, c, st)
+		return x.holdBack(s, c, replyRelay)
+	case opNoise:
+		x.endCRLF(append(x.line[:0], s.get(st.text)...))
 	case opRcptOK:
 		x.taken(s, c, st)
 	case opData:
+		x.again(s, c)
 		x.data(s, c)
 		x.queued(s, c, st)
 	case opSpam:
+		x.again(s, c)
 		x.data(s, c)
 		return x.holdBack(s, c, replySpam)
 	case opRset:
@@ -143,9 +152,33 @@ func (x *exchange) to(s *session, c *receive, st *step) {
 }
 
 func (x *exchange) taken(s *session, c *receive, st *step) {
+	if !c.open {
+		x.mail(s, c, c.from)
+	}
 	x.to(s, c, st)
 	x.tell(s, c, '>', "250 2.1.5 Recipient OK")
 	c.tos++
+	if x.front && st.op == opRcptOK {
+		c.kept = append(c.kept, st.text)
+	}
+}
+
+// again has the client ask once more for the recipients of a message that it had to give up since another one turned out
+// to be unknown.
+func (x *exchange) again(s *session, c *receive) {
+	if !x.front || int(c.tos) == len(c.kept) && c.open {
+		return
+	}
+	if c.open {
+		x.tell(s, c, '<', "RSET")
+		x.tell(s, c, '>', replyReset)
+	}
+	x.mail(s, c, c.from)
+	for _, to := range c.kept {
+		x.command(s, c, "RCPT TO:<", s.get(to), ">")
+		x.tell(s, c, '>', "250 2.1.5 Recipient OK")
+	}
+	c.tos = int32(len(c.kept))
 }
 
 // data begins a message.

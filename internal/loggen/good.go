@@ -24,24 +24,6 @@ func (w *world) monitorGap() float64 {
 	return gap
 }
 
-// monitorLines is how many lines to expect of the monitor, who has been added already.
-func (w *world) monitorLines() float64 {
-	rows := w.format.monitor[0]
-	if w.entities[len(w.entities)-1].style&1 == 0 {
-		rows = w.format.monitor[1]
-	}
-	return float64(w.end-w.begin) / w.monitorGap() * rows
-}
-
-func (w *world) addGood() {
-	n := [classes]int{partner: partners, provider: pools, newsletter: newsletters, typist: typists, office: offices, monitor: 1}
-	for c := range classes {
-		for i := range n[c] {
-			w.add(c, uint32(i))
-		}
-	}
-}
-
 // business gives the session the reverse name and the HELO name of a host of some firm.
 func (e *entity) business(s *session, host string) {
 	lo := len(s.buf)
@@ -271,7 +253,11 @@ func actOffice(w *world, e *entity, s *session) {
 func planMonitor(w *world, e *entity) float64 {
 	e.gap = w.monitorGap()
 	e.at = w.begin + int64(e.rng.Float64()*second)
-	return 0
+	rows := w.format.monitor[0]
+	if e.style&1 == 0 {
+		rows = w.format.monitor[1]
+	}
+	return float64(w.end-w.begin) / e.gap * rows
 }
 
 // actMonitor looks whether the server answers.

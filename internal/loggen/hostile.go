@@ -1,7 +1,7 @@
 package loggen
 
 import (
-	"math/rand/v2"
+	"math"
 	"strconv"
 	"time"
 )
@@ -91,29 +91,47 @@ func (s *session) valid(k uint64) span {
 	return s.since(lo)
 }
 
+// wordList lets half of the harvesters begin near the start of one of four word lists, and the others anywhere.
+func (e *entity) wordList() {
+	if e.style&8 != 0 {
+		e.pick = e.pick%4<<18 + e.pick>>2%200
+	}
+}
+
 func planFast(w *world, e *entity) float64 {
 	per := [...]int32{1, 1, 1, 1, 1, 2, 2, 3, 4, 6, 20}
 	e.per = per[e.rng.IntN(len(per))]
-	e.count = e.lognormal(110, .9, 20, 4_000)
-	e.gap = (1 + 29*e.rng.Float64()) * second
+	e.count = e.lognormal(114, 1.2, 4, 20_000)          // with a mean of 234
+	rate := .2 * math.Exp(e.rng.Float64()*math.Log(50)) // tries a second, up to 10
+	e.rush = float32(min(1, 2.5/rate))
+	e.gap = float64(e.per) / rate * second
 	e.v6 = e.rng.IntN(8) == 0
+	e.wordList()
 	sessions := float64(e.count) / float64(e.per)
-	w.start(e, sessions*(e.gap+second))
+	w.start(e, sessions*e.gap)
 	return float64(e.count) + sessions*(2.3+.02*float64(e.per))
 }
 
 func planSlow(w *world, e *entity) float64 {
-	e.per, e.count = 1, 18+int32(e.rng.IntN(180))
-	e.gap = 30 * minute
+	e.per, e.rush = 1, 1
+	e.gap = 2 * minute * math.Exp(e.rng.Float64()*math.Log(30)) // up to an hour
+	e.count = 18 + int32(min(2_000, (.3+3.7*e.rng.Float64())*24*hour/e.gap))
 	e.v6 = e.rng.IntN(6) == 0
+	e.wordList()
 	w.start(e, float64(e.count)*e.gap)
-	fits := float64(w.end-e.at) / e.gap
-	return min(float64(e.count), fits) * 3.3
+	e.fit(w)
+	return float64(e.count) * 3.3
+}
+
+// fit gives up the sessions that would come after the end, about.
+func (e *entity) fit(w *world) {
+	e.count = min(e.count, 1+int32(max(0, float64(w.end-e.at))/e.gap))
 }
 
 func planEvader(w *world, e *entity) float64 {
-	e.per, e.count = 8, e.lognormal(90, .7, 32, 1_000)
+	e.per, e.count, e.rush = 8, e.lognormal(114, 1.2, 32, 4_000), 1 // with a mean of 230
 	e.gap = (5 + 35*e.rng.Float64()) * second
+	e.wordList()
 	w.start(e, float64(e.count)/8*(e.gap+second))
 	return float64(e.count) * (1 + 2.5/8)
 }
@@ -121,10 +139,38 @@ func planEvader(w *world, e *entity) float64 {
 // actHarvest tries the next recipients of the dictionary. A fast or slow harvester hits an address that exists once in
 // fifty, an evader takes care to ask for one with every fourth; none of them ever sends a message.
 func actHarvest(w *world, e *entity, s *session) {
+	e.costume(s)
+	e.try(w, s)
+}
+
+// costume gives a session of a harvester its looks.
+func (e *entity) costume(s *session) {
+	switch e.class {
+	case botnet:
+		e.uniform(s)
+	case rotator:
+		e.dress(s)
+		s.src = e.turn
+		s.addr = poolV6(e.index, uint16(e.turn), e.rng.Uint64()|1)
+		s.name = span{}
+		e.turn = min(e.turn+1, 1<<16-1)
+	default:
+		e.dress(s)
+	}
+}
+
+// try is a harvester's session behind its looks.
+func (e *entity) try(w *world, s *session) {
 	s.harvest = true
-	e.dress(s)
-	s.do(opHelo, 80, span{}, 0)
-	s.do(opMail, 60, e.sender(s), 0)
+	rush := float64(e.rush)
+	s.do(opHelo, 80*rush, span{}, 0)
+	from := span{}
+	if e.class == botnet {
+		from = e.letterhead(s)
+	} else {
+		from = e.sender(s)
+	}
+	s.do(opMail, 60*rush, from, 0)
 	n := min(e.per, e.count)
 	last := opUnknown
 	for range n {
@@ -135,9 +181,9 @@ func actHarvest(w *world, e *entity, s *session) {
 		last = opUnknown
 		if hit {
 			last = opRcptOK
-			s.do(last, 150, s.valid(e.rng.Uint64()), 0)
+			s.do(last, 150*rush, s.valid(e.rng.Uint64()), 0)
 		} else {
-			s.do(last, 150, s.guess(e.pick+uint64(e.done)), 0)
+			s.do(last, 150*rush, s.guess(e.pick+uint64(e.done)), 0)
 		}
 		e.done++
 		e.count--
@@ -155,28 +201,19 @@ func actHarvest(w *world, e *entity, s *session) {
 	default:
 		s.do(opQuit, 50, span{}, 0)
 	}
-	e.rest(w, s)
+	if e.class == fast { // its pace is its own, however long the sessions last
+		e.pace()
+	} else {
+		e.rest(w, s)
+	}
 }
 
-// campaign is how many members of a botnet work through one dictionary with one HELO name.
-const campaign = 400
-
-func planBotnet(w *world, e *entity) float64 {
-	e.count = 1 + int32(e.rng.IntN(3))
-	e.v6 = e.rng.IntN(20) == 0
-	c := rand.New(rand.NewPCG(w.seedOf(botnet, e.index/campaign, 3), 0))
-	span := float64(w.end - w.begin)
-	lasts := min(span, 6*hour)
-	e.at = w.begin + int64(c.Float64()*(span-lasts)+lasts*e.rng.Float64())
-	e.pick = c.Uint64N(1<<20) + uint64(e.index%campaign)*3
-	e.style = uint8(c.Uint32())&0x30 | e.style&0xcf
-	e.gap = 10 * minute
-	return float64(e.count) * 3.25
-}
-
-func actBotnet(w *world, e *entity, s *session) {
-	e.per = 1
-	actHarvest(w, e, s)
+// pace lets the entity wake again after its gap, whether or not its session has ended then.
+func (e *entity) pace() {
+	e.at += int64(e.gap * (.5 + e.rng.Float64()))
+	if e.count <= 0 {
+		e.at = -1
+	}
 }
 
 func planSpammer(w *world, e *entity) float64 {
@@ -187,7 +224,7 @@ func planSpammer(w *world, e *entity) float64 {
 	if e.style&128 == 0 {
 		return float64(e.count) * 3
 	}
-	return float64(e.count) * 5
+	return float64(e.count) * 3.95
 }
 
 // actSpammer sends what nobody wants: refused at RCPT because a block list has the client, or after DATA by the filter.
@@ -197,6 +234,10 @@ func actSpammer(w *world, e *entity, s *session) {
 	s.do(opMail, 60, e.sender(s), 0)
 	if e.style&128 == 0 {
 		s.do(opRefused, 200, s.valid(e.rng.Uint64()), 0)
+	} else if e.rng.IntN(100) < 53 { // a dirty list: every second address on it is dead
+		lo := len(s.buf)
+		s.buf = appendDead(s.buf, e.rng.Uint64())
+		s.do(opUnknown, 120, s.since(lo), 0)
 	} else {
 		s.do(opRcptOK, 120, s.valid(e.rng.Uint64()), 0)
 		s.do(opSpam, 900, span{}, 1_500+e.rng.IntN(30_000))
@@ -214,12 +255,26 @@ func planGuesser(w *world, e *entity) float64 {
 	return float64(e.count) * 3.5
 }
 
+// user puts the k-th name that a guesser tries: of somebody real, or one from the list that everybody has.
+func (e *entity) user(s *session, k uint64) (name span, flag int) {
+	if e.style&128 != 0 {
+		return s.valid(e.pick + k), 0
+	}
+	lo := len(s.buf)
+	if k < uint64(len(roles)) {
+		s.buf = append(append(append(s.buf, roles[k]...), '@'), ourDomains[0]...)
+		return s.since(lo), noUser
+	}
+	return s.guess(e.pick + k), noUser
+}
+
 // actGuesser tries one password: of another user each time, and of the same again after sixty.
 func actGuesser(w *world, e *entity, s *session) {
 	e.dress(s)
 	s.service = svcSubmission
 	s.do(opHelo, 80, span{}, 0)
-	s.do(opAuthFail, 700, s.valid(e.pick+uint64(e.done%60)), int(e.style&3))
+	name, flag := e.user(s, uint64(e.done%60))
+	s.do(opAuthFail, 700, name, flag|int(e.style&3))
 	if e.rng.IntN(2) == 0 {
 		s.do(opLost, 60, span{}, cmdAuth)
 		s.do(opEnd, 1, span{}, 0)
@@ -247,14 +302,11 @@ func actFlooder(_ *world, e *entity, s *session) {
 	}
 	s.do(opEnd, 500, span{}, 0)
 	e.count--
-	e.at += int64(e.gap * (.5 + e.rng.Float64()))
-	if e.count <= 0 {
-		e.at = -1
-	}
+	e.pace()
 }
 
 func planBackscatter(w *world, e *entity) float64 {
-	e.count = int32(min(200, 1/max(.005, 1-e.rng.Float64()))) // Pareto, with exponent 1
+	e.count = int32(min(200, math.Pow(1-e.rng.Float64(), -1/1.1))) // Pareto
 	e.gap = (1 + 29*e.rng.Float64()) * minute
 	w.start(e, float64(e.count)*e.gap)
 	return float64(e.count) * 3
@@ -265,6 +317,9 @@ func actBackscatter(w *world, e *entity, s *session) {
 	e.business(s, "mta")
 	s.addr = hostV4(e.class, e.index)
 	s.do(opHelo, 80, span{}, 0)
+	if e.index%33 == 7 { // one in thirty writes to us by itself, too
+		e.message(s, s.person(e.rng.Uint64()), 1)
+	}
 	s.do(opMail, 60, span{}, 0)
 	s.do(opUnknown, 120, s.guess(e.rng.Uint64N(1<<30)), 0)
 	s.do(opQuit, 50, span{}, 0)

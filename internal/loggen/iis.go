@@ -44,6 +44,10 @@ func (r *iis) step(s *session, st *step) int64 {
 		r.row(s, "RCPT - +TO:<", s.get(st.text), ">", 550)
 	case opRefused:
 		r.row(s, "RCPT - +TO:<", s.get(st.text), ">", 554)
+	case opRelay:
+		r.row(s, "RCPT - +TO:<", s.get(st.text), ">", 550)
+	case opNoise:
+		r.endCRLF(append(r.line[:0], s.get(st.text)...))
 	case opRcptOK:
 		r.row(s, "RCPT - +TO:<", s.get(st.text), ">", 250)
 	case opData:

@@ -7,9 +7,11 @@
 // that a block list made of a generated log can hurt nobody. It starts no goroutine, reads no clock and has no state
 // outside a call.
 //
-// The model is in entity.go, hostile.go and good.go: entities that wake up and give sessions, which are neutral to the
-// format. A renderer (postfix.go, exchange.go, iis.go) writes the lines of a session's steps. Another log format is
-// another renderer, and an entry in format.go.
+// The model is made of entities that wake up and give sessions, which are neutral to the format; class.go lists their
+// classes, with the scenarios that they play. hostile.go, hostile_more.go and swarm.go have those that do harm, good.go
+// the usual mail, tricky.go, tricky_lists.go and incidents.go what is harmless and looks otherwise. A renderer
+// (postfix.go, exchange.go, iis.go) writes the lines of a session's steps, or tells its events (events.go). Another log
+// format is another renderer, and an entry in format.go.
 package loggen
 
 import (
@@ -35,41 +37,17 @@ type Config struct {
 	Seed       uint64        // equal configurations with equal seeds give equal bytes
 	Start      time.Time     // the first moment, in the zone that stamps show; by default 2026-03-02 00:00 UTC, a Monday
 	Duration   time.Duration // how long clients go on to begin sessions; by default 72 hours; at least a minute
-	Lines      int64         // how many lines to aim at, hit within some per cent; 0 means that JunkPerDay says it
-	JunkPerDay int64         // hostile recipients and connections a day where Lines is 0; by default 100,000
+	Lines      int64         // how many lines to aim at, hit within some per cent, if Mix.Tricky leaves room; 0 means that JunkPerDay says it
+	JunkPerDay int64         // hostile recipients, logins and bare connections a day where Lines is 0; by default 100,000
 	GoodPerDay int64         // good messages a day; by default 1,700, and fewer where they would be over a sixth of Lines
 	Mix        Mix           // who the hostile clients are; by default Classic
 	Format     string        // the log's format, one of Formats; by default "postfix"
 	Stamp      Stamp         // the form of the stamps; other formats than Postfix have one form only, and take the zero value
 	Host       string        // the server's name in each line, by default mx1; no white space, and no comma, quotation mark or backslash
 	Only       []string      // if set, only entities of these classes (as in Source.Class) take part, with the streams they have anyway
-}
-
-// Mix is the share of each hostile class in the hostile lines. The shares needn't add up to anything.
-type Mix struct {
-	Fast        float64 // harvesters that try dozens to thousands of recipients within minutes or hours
-	Slow        float64 // harvesters with one try every 20 to 50 minutes
-	Evader      float64 // harvesters whose every fourth recipient exists, but who never deliver
-	Botnet      float64 // campaigns whose members try one to three recipients each
-	Spam        float64 // senders refused by a block list or a content filter
-	Guess       float64 // password guessers
-	Flood       float64 // clients that only connect, hundreds of times a minute
-	Backscatter float64 // servers that bounce forged mail: harmless, and not to be blocked
-}
-
-// Classic is the mix of a server that is harvested by single hosts: about three sessions in four are theirs.
-func Classic() Mix {
-	return Mix{Fast: .74, Slow: .02, Evader: .025, Botnet: .05, Spam: .08, Guess: .035, Flood: .035, Backscatter: .015}
-}
-
-// Mixed is a mix in which single hosts and botnets harvest alike.
-func Mixed() Mix {
-	return Mix{Fast: .38, Slow: .12, Evader: .05, Botnet: .26, Spam: .09, Guess: .035, Flood: .045, Backscatter: .02}
-}
-
-// Botnets is a mix in which nearly all harvesting comes from hosts that try one to three recipients.
-func Botnets() Mix {
-	return Mix{Fast: .05, Slow: .05, Evader: .03, Botnet: .68, Spam: .09, Guess: .035, Flood: .045, Backscatter: .02}
+	Scenarios  []string      // as Only; beside, these take part even if Mix has none of them
+	Also       []string      // classes that take part beside those that Mix has: what a mix leaves out, and "clock", "restart", "malformed"
+	Warmup     time.Duration // how much of Duration passes before the hostile ones begin, so that the others have a history; by default 0
 }
 
 // ErrConfig is the kind of error that a configuration gets which can't be followed.
@@ -105,6 +83,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: the stamps of %s have one form; leave Stamp at its default", ErrConfig, c.Format)
 	case c.Duration < time.Minute || c.Duration > 10*365*24*time.Hour:
 		return c, fmt.Errorf("%w: the duration is %v; take one from a minute to ten years", ErrConfig, c.Duration)
+	case c.Warmup < 0 || c.Warmup > c.Duration-time.Minute:
+		return c, fmt.Errorf("%w: the warm-up is %v of %v; take one that leaves a minute at least", ErrConfig, c.Warmup, c.Duration)
 	case c.Lines < 0 || c.JunkPerDay < 0 || c.GoodPerDay < 0:
 		return c, fmt.Errorf("%w: a number of lines or messages is negative; take 0 for the default", ErrConfig)
 	case c.Start.Year() < 1971 || c.Start.Year() > 2200:
@@ -114,28 +94,14 @@ func (c Config) withDefaults() (Config, error) {
 	case total(f.shares(c.Mix)) <= 0:
 		return c, fmt.Errorf("%w: the mix has no positive share; leave it empty for the classic one", ErrConfig)
 	}
-	for _, name := range c.Only {
-		if _, ok := classOf(name); !ok {
-			return c, fmt.Errorf("%w: there is no class %q; the classes are %s", ErrConfig, name, strings.Join(Classes(), ", "))
+	for _, names := range [3][]string{c.Only, c.Scenarios, c.Also} {
+		for _, name := range names {
+			if _, ok := classOf(name); !ok {
+				return c, fmt.Errorf("%w: there is no class %q; the classes are %s", ErrConfig, name, strings.Join(Classes(), ", "))
+			}
 		}
 	}
 	return c, nil
-}
-
-func (m Mix) shares() [classes]float64 {
-	return [classes]float64{fast: m.Fast, slow: m.Slow, evader: m.Evader, botnet: m.Botnet, spammer: m.Spam, guesser: m.Guess,
-		flooder: m.Flood, backscatter: m.Backscatter}
-}
-
-func total(shares [classes]float64) float64 {
-	t := 0.0
-	for _, s := range shares {
-		if s < 0 {
-			return -1
-		}
-		t += s
-	}
-	return t
 }
 
 // Generate writes a log of the traffic that cfg asks for to w, in the order of time, and returns the truth about it.

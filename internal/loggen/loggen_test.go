@@ -101,8 +101,11 @@ func TestBenchmarkMix(t *testing.T) {
 	if labels[MustBlock] < 500 || labels[MayBlock] < 1_000 || labels[MustNotBlock] < 250 {
 		t.Errorf("too few sources of some label: %v", labels)
 	}
-	if len(classes) != len(Classes()) {
-		t.Errorf("not every class took part: %v", classes)
+	shares := Classic().shares()
+	for c, s := range specs() {
+		if wanted := s.kind == regular || shares[c] > 0; wanted != (classes[s.name] > 0) {
+			t.Errorf("%d sources are of the class %s", classes[s.name], s.name)
+		}
 	}
 	if span := truth.Last.Sub(truth.First); span < 70*time.Hour || span > 72*time.Hour {
 		t.Errorf("the sessions begin within %v instead of 72 hours", span)
@@ -166,11 +169,11 @@ func TestSameSeedSameBytes(t *testing.T) {
 }
 
 func TestMemoryDoesNotGrowWithTheLog(t *testing.T) {
-	base := heap()
+	base := heapInUse()
 	var peak, bytes uint64
 	w := writerFunc(func(p []byte) {
 		if bytes += uint64(len(p)); bytes>>23 != (bytes-uint64(len(p)))>>23 {
-			peak = max(peak, heap())
+			peak = max(peak, heapInUse())
 		}
 	})
 	if _, err := Generate(w, Config{Seed: 9, Lines: 400_000}); err != nil {
@@ -184,7 +187,7 @@ func TestMemoryDoesNotGrowWithTheLog(t *testing.T) {
 	}
 }
 
-func heap() uint64 {
+func heapInUse() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -249,6 +252,10 @@ func TestBadConfigurations(t *testing.T) {
 		"host break":   {Host: "mx1\n"},
 		"early":        {Start: time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC)},
 		"class":        {Only: []string{"fast", "good"}},
+		"scenario":     {Scenarios: []string{"crm", "storm"}},
+		"addition":     {Also: []string{""}},
+		"warm-up":      {Warmup: 72 * time.Hour},
+		"no warm-up":   {Warmup: -1},
 		"format":       {Format: "exchange"},
 		"stamp":        {Format: "exchange-receive", Stamp: StampBSD},
 		"host in CSV":  {Host: `mx1,"a`, Format: "exchange-frontend"},
@@ -264,8 +271,11 @@ func TestBadConfigurations(t *testing.T) {
 func FuzzGenerate(f *testing.F) {
 	f.Add(uint64(1), int64(3_000), uint16(600), false, uint8(0))
 	f.Add(uint64(2), int64(1), uint16(1), true, uint8(0))
+	f.Add(uint64(87), int64(1), uint16(0), false, uint8(0))
 	for k := range uint8(4) {
 		f.Add(uint64(3), int64(4_000), uint16(2_000), false, k)
+		f.Add(uint64(7), int64(4_000), uint16(900), false, k)
+		f.Add(uint64(11), int64(9), uint16(3), false, k)
 	}
 	begins := []string{"]: connect from ", ",+,,\r\n", ",+,,\r\n", " EHLO - +"}
 	f.Fuzz(func(t *testing.T, seed uint64, lines int64, minutes uint16, bsd bool, format uint8) {
@@ -273,6 +283,9 @@ func FuzzGenerate(f *testing.F) {
 		cfg := Config{Seed: seed, Lines: max(1, lines%5_000), Duration: time.Duration(minutes%5_000+1) * time.Minute, Format: Formats()[k]}
 		if bsd && k == 0 {
 			cfg.Stamp = StampBSD
+		}
+		if seed%4 == 3 && minutes%5_000 < 1_000 {
+			cfg.Mix, cfg.Also, cfg.Warmup = MixB(), []string{"clock", "restart", "malformed"}, min(cfg.Duration/4, cfg.Duration-time.Minute)
 		}
 		log, truth := generate(t, cfg)
 		if count(log, "\n") != truth.Lines || count(log, begins[k]) != truth.Total.Connects {

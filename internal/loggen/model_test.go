@@ -222,6 +222,9 @@ func TestAddressesAreDistinct(t *testing.T) {
 			if i < 100 {
 				add(poolV4(c, i, 20), "240.0.0.0/4")
 			}
+			if c == rotator {
+				add(poolV6(i, uint16(i), 1), "2001:db8::/32")
+			}
 		}
 	}
 }
@@ -255,7 +258,7 @@ func TestAgendaIsInOrder(t *testing.T) {
 	var want []int64
 	for i := range 2_000 {
 		at := int64(r.IntN(500))
-		g.push(at, wakeJob, int32(i))
+		g.push(at, uint8(i%3), int32(i))
 		want = append(want, at)
 	}
 	slices.Sort(want)

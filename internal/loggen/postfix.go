@@ -110,7 +110,7 @@ func (p *postfix) step(s *session, st *step) int64 {
 	case opMail:
 		d.tally(ctMail, true)
 		d.from, d.queueID, d.rcpts = st.text, d.queueID[:0], d.rcpts[:0]
-	case opUnknown, opRefused:
+	case opUnknown, opRefused, opRelay:
 		d.tally(ctRcpt, false)
 		p.reject(s, d, st)
 	case opRcptOK:
@@ -134,6 +134,8 @@ func (p *postfix) step(s *session, st *step) int64 {
 		p.disconnect(s, d)
 	case opEnd:
 		p.disconnect(s, d)
+	case opNoise:
+		p.end(append(p.line[:0], s.get(st.text)...))
 	}
 	return 0
 }
@@ -194,10 +196,13 @@ func (p *postfix) reject(s *session, d *smtpd, st *step) {
 	}
 	b = append(append(b, ": reject: RCPT from "...), d.client...)
 	to := s.get(st.text)
-	if st.op == opUnknown {
+	switch st.op {
+	case opUnknown:
 		b = append(append(b, ": 550 5.1.1 <"...), to...)
 		b = append(b, ">: Recipient address rejected: User unknown in local recipient table"...)
-	} else {
+	case opRelay:
+		b = append(append(append(b, ": 554 5.7.1 <"...), to...), ">: Relay access denied"...)
+	default:
 		b = s.addr.AppendTo(append(b, ": 554 5.7.1 Service unavailable; Client host ["...))
 		b = append(b, "] blocked using zen.dnsbl.example; https://dnsbl.example/query/"...)
 		b = s.addr.AppendTo(b)

@@ -34,7 +34,7 @@ func (p *postfix) data(s *session, d *smtpd, st *step) {
 		p.end(d.whatsUp(s, b, s.get(d.rcpts[len(d.rcpts)-1])))
 		p.release(idx, s.at)
 	} else {
-		p.w.agenda.push(s.at+(5+p.rng.Int64N(40))*millisecond, wakeJob, idx)
+		p.w.agenda.push(s.at+queueTime(m.accepted, s.at), wakeJob, idx)
 	}
 	d.queueID, d.rcpts = d.queueID[:0], d.rcpts[:0]
 }
@@ -84,7 +84,7 @@ func (p *postfix) job(at int64, idx int32) int64 {
 		p.release(idx, at)
 		return -1
 	}
-	return at + (20+p.rng.Int64N(300))*millisecond
+	return at + deliveryTime(m.accepted, m.next)
 }
 
 func (p *postfix) sent(at int64, m *delivery) {

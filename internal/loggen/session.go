@@ -22,7 +22,12 @@ const (
 	opTooMany     // the server hangs up: too many errors
 	opQuit        // QUIT
 	opEnd         // the connection has ended without QUIT
+	opRelay       // RCPT TO text, refused: the server doesn't relay
+	opNoise       // text is a line that no server writes
 )
+
+// noUser is set in the n of an opAuthFail when the user doesn't exist; the bits below it say how the failure is worded.
+const noUser = 4
 
 type service uint8
 
@@ -45,6 +50,8 @@ type step struct {
 // lies in buf.
 type session struct {
 	at      int64 // when the next step is due
+	begun   int64
+	skew    int64 // what the clock that dates its lines is ahead
 	ent     *entity
 	addr    netip.Addr
 	name    span // the verified reverse name, empty for none
@@ -62,6 +69,7 @@ type session struct {
 
 func (s *session) reset(e *entity, at int64) {
 	s.ent, s.at, s.next, s.src, s.service = e, at, 0, 0, svcSMTP
+	s.begun, s.skew = at, 0
 	s.harvest, s.waits, s.muted = false, false, false
 	s.name, s.helo, s.steps, s.buf = span{}, span{}, s.steps[:0], s.buf[:0]
 	s.steps = append(s.steps, step{op: opConnect})

@@ -47,8 +47,11 @@ type Source struct {
 	Entity string       `json:"entity"` // whose it is: class and number; several sources can belong to one entity
 	Class  string       `json:"class"`
 	Label  Label        `json:"label"`
-	First  time.Time    `json:"first"` // its first connect
-	Last   time.Time    `json:"last"`  // its last connect
+	// Scenario is the number of what it plays in the list of scenarios, 1 to 34; 0 for what belongs to none.
+	Scenario int `json:"scenario,omitempty"`
+
+	First time.Time `json:"first"` // its first connect
+	Last  time.Time `json:"last"`  // its last connect
 	Counts
 }
 
@@ -56,8 +59,10 @@ type Source struct {
 type Truth struct {
 	Lines    int64     // lines written
 	Bytes    int64     // bytes written, line feeds included
+	Events   int64     // events told, where events were asked for
 	Sessions int64     // connections
 	Harvests int64     // those of them that were made to harvest
+	Good     int64     // legitimate messages that were taken in, each counted once however many recipients it had
 	First    time.Time // when the first session began
 	Last     time.Time // when the last session began
 	Total    Counts    // of all sources together

@@ -19,10 +19,25 @@ type renderer interface {
 	idle(at int64)
 }
 
+// next takes what is to happen next: who sleeps wakes before what else is due at that moment.
+func (w *world) next() (item, bool) {
+	if len(w.asleep) > 0 && !w.agenda.due(w.asleep[0].at-1) {
+		first := w.asleep[0]
+		w.asleep = w.asleep[1:]
+		return item{at: first.at, idx: first.idx, what: wakeEntity}, true
+	}
+	return w.agenda.pop()
+}
+
+// due reports whether something is to happen before that time, or at it.
+func (w *world) due(at int64) bool {
+	return w.agenda.due(at) || len(w.asleep) > 0 && w.asleep[0].at <= at
+}
+
 // run lets time pass until nothing is left to do.
 func (w *world) run(r renderer) {
-	for {
-		it, ok := w.agenda.pop()
+	for !w.stopped {
+		it, ok := w.next()
 		if !ok {
 			return
 		}
@@ -42,7 +57,7 @@ func (w *world) run(r renderer) {
 
 // wake makes an entity's next session and begins it. Sessions begin until the end of the time; those that have begun go on.
 func (w *world) wake(r renderer, it item) {
-	e := &w.entities[it.idx]
+	e := w.entity(it.idx)
 	if it.at >= w.end {
 		return
 	}
@@ -58,35 +73,63 @@ func (w *world) wake(r renderer, it item) {
 
 // advance takes the session's steps until something else is to happen first.
 func (w *world) advance(r renderer, s *session) {
-	for {
-		st := &s.steps[s.next]
-		if s.waits {
-			s.waits = false
-			r.answer(s, st)
-		} else {
-			w.count(s, st)
-			if pause := r.step(s, st); pause > 0 {
-				s.waits = true
-				s.at += pause
-				if w.agenda.due(s.at) {
-					w.agenda.push(s.at, wakeSession, s.slot)
-					return
-				}
-				r.idle(s.at)
-				continue
-			}
-		}
-		s.next++
-		if int(s.next) == len(s.steps) {
-			w.idle = append(w.idle, s.slot)
+	for !w.stopped {
+		if s.begun < w.restarted && s.at >= w.restarted {
+			w.idle = append(w.idle, s.slot) // nobody is left to tell of it
 			return
 		}
-		s.at += s.steps[s.next].wait
-		if w.agenda.due(s.at) {
+		if pause := w.take(r, s); pause > 0 {
+			s.waits = true
+			s.at += pause
+		} else {
+			s.next++
+			if int(s.next) == len(s.steps) {
+				w.idle = append(w.idle, s.slot)
+				return
+			}
+			s.at += s.steps[s.next].wait
+		}
+		if w.quiet>>s.steps[s.next].op&1 == 0 && w.due(s.at) {
 			w.agenda.push(s.at, wakeSession, s.slot)
 			return
 		}
 		r.idle(s.at)
+	}
+}
+
+// take has a session's next step rendered, or the answer to it, by the clock that its lines are dated by.
+func (w *world) take(r renderer, s *session) (pause int64) {
+	st := &s.steps[s.next]
+	s.at += s.skew
+	if s.waits {
+		s.waits = false
+		r.answer(s, st)
+	} else {
+		w.disturb(s, st)
+		w.tally(s, st)
+		pause = r.step(s, st)
+	}
+	s.at -= s.skew
+	return pause
+}
+
+// disturb changes a step while the directory is out of order: no recipient is known then, and no message comes about.
+func (w *world) disturb(s *session, st *step) {
+	if w.outTo == 0 || s.service != svcSMTP {
+		return
+	}
+	switch st.op {
+	case opRcptOK:
+		if s.at >= w.outFrom && s.at < w.outTo {
+			st.op = opUnknown
+		}
+	case opData, opSpam:
+		for i := int(s.next) - 1; s.steps[i].op != opMail; i-- {
+			if s.steps[i].op == opRcptOK {
+				return
+			}
+		}
+		st.op = opRset
 	}
 }
 
@@ -101,9 +144,9 @@ func (w *world) session() *session {
 	return s
 }
 
-// count keeps the truth: what a step means, as far as the log's format shows it.
-func (w *world) count(s *session, st *step) {
-	if s.muted {
+// tally keeps the truth: what a step means, as far as the log's format shows it.
+func (w *world) tally(s *session, st *step) {
+	if s.muted || st.op == opNoise {
 		return
 	}
 	t := s.ent.source(s.src, s.addr)
@@ -119,7 +162,10 @@ func (w *world) count(s *session, st *step) {
 	switch st.op {
 	case opUnknown:
 		c.Unknown++
-	case opRefused:
+		if s.at >= w.outFrom && s.at < w.outTo {
+			t.out++
+		}
+	case opRefused, opRelay:
 		c.Refused++
 	case opAuthFail:
 		if w.format.logins {
@@ -134,6 +180,9 @@ func (w *world) count(s *session, st *step) {
 			w.accepts(s, c)
 		}
 	case opData:
+		if w.specs[s.ent.class].kind != hostile && s.ent.class != pentest {
+			w.total.Good++
+		}
 		if !w.format.queues {
 			c.Accepted++
 		}
@@ -183,47 +232,40 @@ func (w *world) truth() Truth {
 	if t.Sessions > 0 {
 		t.Last = when(w.lastBegun)
 	}
-	for i := range w.entities {
-		e := &w.entities[i]
-		for k := range e.srcs {
-			x := &e.srcs[k]
-			if x.counts.Connects == 0 {
-				continue
-			}
-			bits := 64
-			if x.addr.Is4() {
-				bits = 32
-			}
-			name := w.specs[e.class].name
-			t.Total.add(x.counts)
-			t.Sources = append(t.Sources, Source{Prefix: netip.PrefixFrom(x.addr, bits).Masked(), Class: name,
-				Entity: name + "-" + strconv.Itoa(int(e.index)), Label: label(e, &x.counts), First: when(x.first), Last: when(x.last),
-				Counts: x.counts})
+	var text []byte // all entities' names, to be one string
+	var ends []int
+	w.eachSource(func(e *entity, _ *tally) {
+		text = strconv.AppendUint(append(append(text, w.specs[e.class].name...), '-'), uint64(e.index), 10)
+		ends = append(ends, len(text))
+	})
+	names, from := string(text), 0
+	t.Sources = make([]Source, 0, len(ends))
+	w.eachSource(func(e *entity, x *tally) {
+		to := ends[len(t.Sources)]
+		bits := 64
+		if x.addr.Is4() {
+			bits = 32
 		}
-	}
+		sp := &w.specs[e.class]
+		t.Total.add(x.counts)
+		t.Sources = append(t.Sources, Source{Prefix: netip.PrefixFrom(x.addr, bits).Masked(), Class: sp.name, Scenario: sp.scenario,
+			Entity: names[from:to], Label: label(e, x), First: when(x.first), Last: when(x.last), Counts: x.counts})
+		from = to
+	})
 	return t
 }
 
-// label says what should become of a source. What it takes to be plain is built into the classes: a fast harvester or
-// an evader makes its twelve tries within half an hour, a slow one its eighteen within 15 hours, a guesser its twelve
-// within eight minutes and a flooder its first 130 connects within 50 seconds.
-func label(e *entity, s *Counts) Label {
-	plain := false
-	switch e.class {
-	case fast, evader:
-		plain = s.Unknown >= 12
-	case slow:
-		plain = s.Unknown >= 18
-	case guesser:
-		plain = s.AuthFails >= 14
-	case flooder:
-		plain = s.Connects >= 130
-	case botnet, spammer:
-	default:
-		return MustNotBlock
+// eachSource goes through the sources that connected at least once.
+func (w *world) eachSource(yield func(e *entity, x *tally)) {
+	for i := range int32(w.count) {
+		e := w.entity(i)
+		if e.main.counts.Connects > 0 {
+			yield(e, &e.main)
+		}
+		for k := range e.more {
+			if e.more[k].counts.Connects > 0 {
+				yield(e, &e.more[k])
+			}
+		}
 	}
-	if plain {
-		return MustBlock
-	}
-	return MayBlock
 }
