@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -25,10 +26,12 @@ type Batch struct {
 	Cursors    []Cursor   // replace the cursors of their paths
 	Parser     []State    // replace what is kept under their keys
 	Windows    []Window   // replace the records of their sources
+	Memory     []Memory   // replace what is kept under their keys
 	Decisions  []Record   // are added, in this order
 	Deliveries []Count    // are added up
 	Totals     []DayTotal // are added up
 	Segments   []Segment  // replace those of their numbers
+	Ends       []End      // end blocks, those that Decisions add included
 	Audit      []Audit    // are added
 }
 
@@ -53,6 +56,19 @@ type Window struct {
 	Value  []byte // opaque; empty deletes
 }
 
+// End ends every block of exactly that prefix that a rule made and that would end later.
+type End struct {
+	Prefix netip.Prefix
+	At     time.Time
+}
+
+// Memory is what the detector keeps in mind under a key that is no source.
+type Memory struct {
+	Space uint8  // which kind of key; the detector's own numbers, from 1
+	Key   uint64 // within the space
+	Value []byte // opaque; empty deletes
+}
+
 // Segment says what the upper bits of a 32-bit evidence reference point into: a stretch of one generation of a file.
 type Segment struct {
 	Seg   uint32
@@ -64,7 +80,8 @@ type Segment struct {
 // Record is a decision with what it rests on and what followed. A block that somebody made by hand is a Record with a
 // zero Decision.
 type Record struct {
-	// Of the offence, Evidence, RuleIndex, Session and Pos are not kept: they mean something to one run only.
+	// Of the offence, Evidence, RuleIndex, Session and Pos are not kept: they mean something to one run only; nor are Guard,
+	// which the decision has, Credited, Served and Listed.
 	Decision harvestwatch.Decision
 	Block    *harvestwatch.Block // nil where none followed; Commit sets its ID
 	Evidence []Line              // oldest first; at most MaxEvidence are kept
@@ -98,12 +115,15 @@ func (s *Store) Commit(ctx context.Context, b *Batch) error {
 	}
 	ids := make([]int64, len(b.Decisions))
 	err := s.write(ctx, func(w *writing) error {
-		for _, step := range []func(*writing) error{b.cursors, b.parser, b.windows, b.segments, b.deliveries, b.totals} {
+		for _, step := range []func(*writing) error{b.cursors, b.parser, b.windows, b.memory, b.segments, b.deliveries, b.totals} {
 			if err := step(w); err != nil {
 				return err
 			}
 		}
 		if err := b.decisions(w, ids); err != nil {
+			return err
+		}
+		if err := b.ends(w); err != nil {
 			return err
 		}
 		return w.audit(b.Audit)
@@ -181,10 +201,14 @@ const (
 	dropCursor = "DELETE FROM cursors WHERE path = ?"
 	putState   = `INSERT INTO parser_state (input, key, value) VALUES (?, ?, ?)
 		ON CONFLICT (input, key) DO UPDATE SET value = excluded.value`
-	dropState   = "DELETE FROM parser_state WHERE input = ? AND key = ?"
-	dropStates  = "DELETE FROM parser_state WHERE input = ?"
-	putWindow   = "INSERT INTO windows (source, value) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET value = excluded.value"
-	dropWindow  = "DELETE FROM windows WHERE source = ?"
+	dropState  = "DELETE FROM parser_state WHERE input = ? AND key = ?"
+	dropStates = "DELETE FROM parser_state WHERE input = ?"
+	putWindow  = "INSERT INTO windows (source, value) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET value = excluded.value"
+	dropWindow = "DELETE FROM windows WHERE source = ?"
+	putMemory  = "INSERT INTO memory (space, key, value) VALUES (?, ?, ?) ON CONFLICT (space, key) DO UPDATE SET value = excluded.value"
+	dropMemory = "DELETE FROM memory WHERE space = ? AND key = ?"
+	endDecided = `UPDATE blocks SET until = max(start, ?1), ended = ?1
+		WHERE net = ?2 AND bits = ?3 AND until > ?1 AND until > start AND decision IS NOT NULL`
 	putSegment  = "INSERT OR REPLACE INTO segments (seg, path, file, start) VALUES (?, ?, ?, ?)"
 	dropSegment = "DELETE FROM segments WHERE seg = ?"
 )
@@ -226,6 +250,32 @@ func (b *Batch) windows(w *writing) error {
 			return dropWindow, []any{int64(v.Source)}
 		}
 		return putWindow, []any{int64(v.Source), v.Value}
+	})
+}
+
+// memory writes what is kept under keys in the order of the keys, as windows does.
+func (b *Batch) memory(w *writing) error {
+	order := make([]*Memory, len(b.Memory))
+	for i := range order {
+		order[i] = &b.Memory[i]
+	}
+	slices.SortStableFunc(order, func(a, b *Memory) int {
+		return cmp.Or(cmp.Compare(a.Space, b.Space), cmp.Compare(int64(a.Key), int64(b.Key)))
+	})
+	return w.each("write the detector's memory", len(order), func(i int) (string, []any) {
+		v := order[i]
+		if len(v.Value) == 0 {
+			return dropMemory, []any{int64(v.Space), int64(v.Key)}
+		}
+		return putMemory, []any{int64(v.Space), int64(v.Key), v.Value}
+	})
+}
+
+func (b *Batch) ends(w *writing) error {
+	return w.each("end blocks", len(b.Ends), func(i int) (string, []any) {
+		e := &b.Ends[i]
+		net, bits := netOf(canonical(e.Prefix))
+		return endDecided, []any{nanos(e.At), net, bits}
 	})
 }
 

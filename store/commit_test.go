@@ -77,6 +77,39 @@ func TestLaterElementHolds(t *testing.T) {
 	}
 }
 
+// TestMemoryIsKeptByKey: of equal keys the later holds, spaces don't mix, and nothing is a deletion.
+func TestMemoryIsKeptByKey(t *testing.T) {
+	s := open(t)
+	commit(t, s, &Batch{Memory: []Memory{{2, 5, []byte("old")}, {1, 5, []byte("a")}, {2, 1 << 63, []byte("high")}, {3, 1, []byte("gone")}}})
+	commit(t, s, &Batch{Memory: []Memory{{2, 5, []byte("x")}, {3, 1, nil}, {2, 5, []byte("new")}, {9, 9, nil}}})
+	var got []string
+	err := s.LoadMemory(t.Context(), func(space uint8, key uint64, value []byte) error {
+		got = append(got, fmt.Sprintf("%d %d %s", space, key, value))
+		return nil
+	})
+	if d := cmp.Diff([]string{"1 5 a", fmt.Sprintf("2 %d high", uint64(1<<63)), "2 5 new"}, got); d != "" || err != nil {
+		t.Errorf("%v, loaded (-want +got):\n%s", err, d)
+	}
+}
+
+// TestEndsComeLast: a batch that adds a block and takes it back leaves none; a block made by hand stays.
+func TestEndsComeLast(t *testing.T) {
+	s := open(t)
+	byHand := must(s.AddBlock(t.Context(), *block("192.0.2.9/32", time.Hour), Audit{}))(t)
+	taken, kept := decision(source("192.0.2.1"), noon, 0), decision(source("192.0.2.2"), noon, 0)
+	commit(t, s, &Batch{Decisions: []Record{taken, kept}, Ends: []End{{source("192.0.2.1").Prefix(), at(time.Minute)}, {byHand.Prefix, at(time.Minute)}}})
+	var got []string
+	for _, b := range must(s.ActiveBlocks(t.Context(), at(2*time.Minute)))(t) {
+		got = append(got, b.Prefix.String())
+	}
+	if d := cmp.Diff([]string{"192.0.2.2/32", "192.0.2.9/32"}, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if got := must(s.History(t.Context(), Query{Prefix: source("192.0.2.1").Prefix()}))(t); len(got) != 1 || !got[0].Ended.Equal(at(time.Minute)) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestSegmentsKeepTheirOrder: a number given again is the newest.
 func TestSegmentsKeepTheirOrder(t *testing.T) {
 	s := open(t)

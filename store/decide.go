@@ -10,7 +10,8 @@ import (
 
 const (
 	putDecision = `INSERT INTO decisions (source, addr, rule, first, fired, span, counted, threshold, deliveries, level,
-		probation, action, guard, reason, until, evidence, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		probation, action, guard, reason, until, evidence, at, base, keyed, grp, target, name, helo)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	putEvidence = "INSERT INTO evidence (decision, path, pos, time, text) VALUES (?, ?, ?, ?, ?)"
 	putBlock    = `INSERT INTO blocks (prefix, net, bits, start, until, rule, level, reason, decision)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -34,7 +35,7 @@ func (b *Batch) decision(w *writing, r *Record) (blockRow int64, err error) {
 	lines := r.Evidence[:min(len(r.Evidence), MaxEvidence)]
 	id, err := w.insert(putDecision, int64(o.Source), addrText(o.Addr), o.Rule, nanos(o.First), nanos(o.Fired),
 		int64(o.Window), o.Count, o.Threshold, o.Deliveries, o.Level, o.Probation, d.Action.String(), d.Guard,
-		cut(d.Reason), nanos(d.Until), len(lines), nanos(b.Now))
+		cut(d.Reason), nanos(d.Until), len(lines), nanos(b.Now), o.Base, o.Key, cut(o.Group), targetText(o.Prefix), cut(o.Name), cut(o.Helo))
 	if err != nil {
 		return 0, err
 	}
@@ -122,6 +123,14 @@ func addrText(a netip.Addr) string {
 		return ""
 	}
 	return a.WithZone("").String()
+}
+
+// targetText is "" for the zero Prefix.
+func targetText(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return canonical(p).String()
 }
 
 // alphabet is Crockford's base 32 in lower case: no i, l, o, u (https://www.crockford.com/base32.html).

@@ -136,7 +136,7 @@ func be(b []byte) (n uint64) {
 }
 
 const recordColumns = `d.id, d.source, d.addr, d.rule, d.first, d.fired, d.span, d.counted, d.threshold, d.deliveries,
-	d.level, d.probation, d.action, d.guard, d.reason, d.until, d.evidence,
+	d.level, d.probation, d.action, d.guard, d.reason, d.until, d.evidence, d.base, d.keyed, d.grp, d.target, d.name, d.helo,
 	b.id, b.prefix, b.start, b.until, b.rule, b.level, b.reason, b.ended`
 
 // decided returns the decisions that q wants, newest first.
@@ -167,13 +167,13 @@ func scanRecord(rows *sql.Rows) (found, error) {
 	var f found
 	d, o := &f.Decision, &f.Decision.Offence
 	var source, first, fired, span, until int64
-	var addr, action string
+	var addr, action, target string
 	var b struct {
 		id, start, until, level, ended sql.NullInt64
 		prefix, rule, reason           sql.NullString
 	}
 	err := rows.Scan(&f.row, &source, &addr, &o.Rule, &first, &fired, &span, &o.Count, &o.Threshold, &o.Deliveries,
-		&o.Level, &o.Probation, &action, &d.Guard, &d.Reason, &until, &f.Kept,
+		&o.Level, &o.Probation, &action, &d.Guard, &d.Reason, &until, &f.Kept, &o.Base, &o.Key, &o.Group, &target, &o.Name, &o.Helo,
 		&b.id, &b.prefix, &b.start, &b.until, &b.rule, &b.level, &b.reason, &b.ended)
 	if err != nil {
 		return f, err
@@ -183,6 +183,11 @@ func scanRecord(rows *sql.Rows) (found, error) {
 	d.Until = moment(until)
 	if addr != "" {
 		if o.Addr, err = netip.ParseAddr(addr); err != nil {
+			return f, fmt.Errorf("decision %d: %w", f.row, err)
+		}
+	}
+	if target != "" {
+		if o.Prefix, err = netip.ParsePrefix(target); err != nil {
 			return f, fmt.Errorf("decision %d: %w", f.row, err)
 		}
 	}

@@ -19,6 +19,8 @@ func TestHistoryIsWhatWasCommitted(t *testing.T) {
 	full := decision(source("192.0.2.1"), at(time.Minute), 3)
 	six := decision(source("2001:db8:1:2::/64"), noon, 1)
 	six.Decision.Offence.Addr = netip.MustParseAddr("2001:db8:1:2::25")
+	six.Decision.Offence.Base, six.Decision.Offence.Key, six.Decision.Offence.Group = 10, "helo", "x\x1b[31m"
+	six.Decision.Offence.Prefix, six.Decision.Offence.Name, six.Decision.Offence.Helo = netip.MustParsePrefix("2001:db8:1::/48"), "a.example", "b"
 	guarded := Record{Decision: harvestwatch.Decision{Offence: harvestwatch.Offence{Source: source("198.51.100.1"), Rule: "harvest-slow",
 		First: noon, Fired: at(2 * time.Minute), Window: 24 * time.Hour, Count: 30, Threshold: 20, Level: 1},
 		Action: harvestwatch.ActSuppress, Guard: "provider", Reason: "delivers 300 messages a day", Until: at(time.Hour)}}

@@ -74,6 +74,18 @@ func (r *Reader) LoadWindows(ctx context.Context, yield func(harvestwatch.Source
 	}, "SELECT source, value FROM windows")
 }
 
+// LoadMemory yields everything else that the detector keeps in mind, as LoadWindows does, in the order of spaces and keys.
+func (r *Reader) LoadMemory(ctx context.Context, yield func(space uint8, key uint64, value []byte) error) error {
+	return r.each(ctx, "the detector's memory", func(rows *sql.Rows) error {
+		var space, key int64
+		var value sql.RawBytes
+		if err := rows.Scan(&space, &key, &value); err != nil {
+			return err
+		}
+		return yield(uint8(space), uint64(key), value)
+	}, "SELECT space, key, value FROM memory ORDER BY space, key")
+}
+
 // LoadSegments returns every segment in the order in which they were last written: the newest is the last.
 func (r *Reader) LoadSegments(ctx context.Context) ([]Segment, error) {
 	var list []Segment

@@ -102,7 +102,7 @@ func (e *Enforcer) Name() string { return "nftables inet " + TableName }
 
 // Caps is part of firewall.Enforcer. MaxEntries is the size of one set: so many fit whatever their prefix lengths.
 func (e *Enforcer) Caps() firewall.Caps {
-	return firewall.Caps{NativeTTL: true, Counters: e.opt.Counters, V4Lens: []int{24, 32}, V6Lens: []int{64, 128}, MaxEntries: int(e.opt.Size)}
+	return firewall.Caps{NativeTTL: true, Counters: e.opt.Counters, V4Lens: []int{24, 32}, V6Lens: []int{48, 64, 128}, MaxEntries: int(e.opt.Size)}
 }
 
 // enter locks the enforcer; the caller unlocks it when there is no error.

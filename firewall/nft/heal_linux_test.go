@@ -239,7 +239,7 @@ func TestListingCanBeReadByNft(t *testing.T) {
 		t.Fatalf("%v: %s\n%s", err, said, text)
 	}
 	for _, want := range []string{"tcp dport @ports jump screen", "ip saddr @b4_32 counter", "ip saddr & 255.255.255.0 @b4_24 counter",
-		"ip6 saddr @b6_128 counter", "ip6 saddr & ffff:ffff:ffff:ffff:: @b6_64 counter", "hook prerouting priority raw", "192.0.2.1 counter", "2001:db8:: counter"} {
+		"ip6 saddr @b6_128 counter", "ip6 saddr & ffff:ffff:ffff:ffff:: @b6_64 counter", "ip6 saddr & ffff:ffff:ffff:: @b6_48 counter", "hook prerouting priority raw", "192.0.2.1 counter", "2001:db8:: counter"} {
 		if !strings.Contains(strings.ReplaceAll(string(text), " == @", " @"), want) { // versions of nft differ there
 			t.Errorf("%q is not in\n%s", want, text)
 		}

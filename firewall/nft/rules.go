@@ -29,7 +29,7 @@ type kind struct {
 }
 
 // kinds are the prefix lengths, in the order of their rules.
-var kinds = [...]kind{{"b4_32", false, 32}, {"b4_24", false, 24}, {"b6_128", true, 128}, {"b6_64", true, 64}}
+var kinds = [...]kind{{"b4_32", false, 32}, {"b4_24", false, 24}, {"b6_128", true, 128}, {"b6_64", true, 64}, {"b6_48", true, 48}}
 
 // kindOf returns which kind holds a canonical prefix, or -1.
 func kindOf(p netip.Prefix) int {
