@@ -31,7 +31,8 @@ func used() uint64 {
 // fillSources makes a detector that knows so many sources, each with one connect and so many refused recipients on average,
 // within a day.
 func fillSources(t testing.TB, sources, tries int) (*Detector, int) {
-	d := New(rules.Default(), Options{Key: testKey})
+	set := rules.Default()
+	d := New(set, Options{Key: testKey})
 	r := rand.New(rand.NewPCG(1, 2))
 	var ev harvestwatch.Event
 	rcpt := make([]byte, 0, 64)
@@ -43,19 +44,34 @@ func fillSources(t testing.TB, sources, tries int) (*Detector, int) {
 			ev.Addr = bulk(uint32(i) % uint32(sources))
 		}
 		if i < sources {
-			ev.Kind, ev.Addr = harvestwatch.Connect, bulk(uint32(i))
+			ev.Kind, ev.Addr, ev.Session = harvestwatch.Connect, bulk(uint32(i)), uint64(i+1)
 		}
 		rcpt = fmt.Appendf(rcpt[:0], "user%d@example.com", i)
 		ev.Recipient = rcpt
 		events++
 		if out := d.Observe(&ev); out.Offence != nil {
-			d.Settle(&harvestwatch.Decision{Offence: *out.Offence, Action: harvestwatch.ActObserve, Until: out.Offence.Fired.Add(time.Hour)})
+			settle(d, set, out.Offence)
 		}
 	}
 	if d.Stats().Sources < sources*9/10 {
 		t.Fatalf("%+v", d.Stats())
 	}
 	return d, events
+}
+
+// settle decides as the rule's mode says, as long as it says.
+func settle(d *Detector, set *rules.Set, o *harvestwatch.Offence) {
+	r := &set.Rules[o.RuleIndex]
+	dec := harvestwatch.Decision{Offence: *o, Action: harvestwatch.ActBlock, Until: o.Fired.Add(r.Step(o.Level))}
+	switch {
+	case o.Guard != "":
+		dec.Action, dec.Until = harvestwatch.ActSuppress, time.Time{}
+	case r.Mode == rules.Alert:
+		dec.Action, dec.Until = harvestwatch.ActAlert, time.Time{}
+	case r.Mode == rules.Observe:
+		dec.Action = harvestwatch.ActObserve
+	}
+	d.Settle(&dec)
 }
 
 func BenchmarkMemory(b *testing.B) {
@@ -92,9 +108,17 @@ func mix(sources, n int) []harvestwatch.Event {
 			ev.Kind, ev.User = harvestwatch.AuthFail, fmt.Appendf(nil, "user%d", r.IntN(20))
 		case x < 98:
 			ev.Kind, ev.Recipient = harvestwatch.Delivered, fmt.Appendf(nil, "user%d@example.com", r.IntN(400))
+			ev.Addr = bulk(uint32(r.IntN(sources) / 20)) // few of all sources send good mail
 		default:
 			ev.Kind = harvestwatch.RcptRelayDenied
 		}
+		if x := r.IntN(10); x < 6 { // half of the clients call themselves by a name that says nothing, of few kinds
+			ev.Helo = fmt.Appendf(nil, "win-%d.local", r.IntN(1000))
+		} else {
+			ev.Helo = fmt.Appendf(nil, "mail%c%c.example", 'a'+rune(r.IntN(26)), 'a'+rune(r.IntN(26)))
+		}
+		ev.Sender = fmt.Appendf(nil, "news@bulk%c.example", 'a'+rune(r.IntN(26)))
+		ev.Session = uint64(i)
 		evs[i] = ev
 	}
 	return evs
@@ -102,16 +126,20 @@ func mix(sources, n int) []harvestwatch.Event {
 
 func benchmarkObserve(b *testing.B, sources int) {
 	evs := mix(sources, 1<<20)
-	d := New(rules.Default(), Options{Key: testKey})
+	set := rules.Default()
+	d := New(set, Options{Key: testKey})
 	i, offences, now := 0, 0, int64(start)*int64(time.Second)
 	one := func() {
 		ev := &evs[i&(1<<20-1)]
+		if ev.Kind == harvestwatch.RcptUnknown { // other recipients each time around
+			ev.Recipient[len(ev.Recipient)-len("@example.com")-1] = 'a' + byte(i>>20%26)
+		}
 		i++
 		now += int64(10 * time.Millisecond)
 		ev.Time = now
 		if out := d.Observe(ev); out.Offence != nil {
 			offences++
-			d.Settle(&harvestwatch.Decision{Offence: *out.Offence, Action: harvestwatch.ActBlock, Until: out.Offence.Fired.Add(time.Hour)})
+			settle(d, set, out.Offence)
 		}
 	}
 	for range 1 << 20 {

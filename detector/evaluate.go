@@ -5,52 +5,102 @@ import (
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/rules"
 )
 
-// evaluate looks whether a rule's threshold is reached by a source, and puts the offence into the outcome.
-func (d *Detector) evaluate(n int, r record, ev *harvestwatch.Event, out *harvestwatch.Outcome) bool {
-	ru := &d.rules[n]
-	var s *side
-	if i := r.side(); i != 0 {
-		s = d.sides.at(i)
-		if d.resting(n, s) {
-			return false
+// evaluateAll looks at the rules that the event may satisfy, in their order: the first that fires wins. Where none does,
+// the first that a guard held back is told.
+func (d *Detector) evaluateAll(x *sight, p *plan, out *harvestwatch.Outcome) {
+	d.prepare(x)
+	for _, n := range p.rules {
+		ru := &d.rules[n]
+		fired := false
+		if ru.bySource() {
+			fired = d.evaluate(int(n), x, out)
+		} else if d.counts(ru, x) {
+			fired = d.evaluateKeys(int(n), x, out)
+		}
+		if fired {
+			return
 		}
 	}
-	h := r[wLists+ru.counter]
-	ct := &d.counters[ru.counter]
-	for i := range ru.conds {
-		c := &ru.conds[i]
-		list := d.slabs.live(h, ct.cutoff(d.now, c.window))
-		got := ct.total(list)
-		base, good := d.bar(ru, c, s)
-		need := base + ru.credit(good)
-		if ru.near && got > 0 {
-			d.approach(r, n, got, need, good)
-		}
-		if got < need || ru.users > 0 && d.succeeded(ru, s) && users(list, ru.users) < ru.users {
-			continue
-		}
-		out.Offence = d.offence(n, c, r, list, ev)
-		o := out.Offence
-		o.Count, o.Threshold, o.Deliveries = got, need, good
-		return true
-	}
-	return false
+	d.tellHeld(x, out)
 }
 
-// resting says whether a rule is not to be looked at for a source: it was settled for a while, or the source delivered
-// just now.
-func (d *Detector) resting(n int, s *side) bool {
-	if unless := d.rules[n].unless; unless > 0 && len(d.slabs.live(s.good, before(d.now, unless))) > 0 {
-		return true
+// prepare works out what all rules ask of the source. From here on nothing of it changes until the event is done with.
+func (d *Detector) prepare(x *sight) {
+	x.side, x.listOf, x.floor = d.sideAt(x.r), 0, d.floor()
+	x.credited = x.side != nil && x.side.credited(d.now)
+}
+
+// window returns what a counter of the source holds for a window.
+func (d *Detector) window(x *sight, n int, window uint32) []entry {
+	ct := &d.counters[n]
+	if x.listOf != n+1 {
+		x.listOf, x.list = n+1, nil
+		if h := d.handle(x.r, ct); h != 0 {
+			x.list = ct.held(d.slabs.at(h))
+		}
 	}
-	for _, e := range d.slabs.live(s.quiet, d.now) {
-		if e.hash == uint32(n)+1 {
+	if len(x.list) == 0 {
+		return nil
+	}
+	cut := ct.cutoff(d.now, window)
+	if ct.unknown {
+		cut = max(cut, x.floor)
+	}
+	return x.list[:after(x.list, cut)]
+}
+
+// counts says whether a rule counts the event in one of its conditions.
+func (d *Detector) counts(ru *rule, x *sight) bool {
+	for i := range ru.conds {
+		if d.counters[ru.conds[i].counted[0]].takes(x, &d.hash) {
 			return true
 		}
 	}
 	return false
+}
+
+// measure is what a condition asks of a source or key.
+type measure struct {
+	base  int // where nothing speaks for it
+	raw   int // the same, a success taken into account
+	bar   int // with all that moves it but deliveries
+	need  int // with those
+	good  int // deliveries
+	stand int // what stands for or against it: plain, withCredit, withName, listed
+	after bool
+}
+
+// measure works out a condition's thresholds for a source.
+func (d *Detector) measure(ru *rule, c *condition, x *sight) measure {
+	var m measure
+	s := x.side
+	onList, probation, after := 0, 0, 0
+	if x.ev.Listed {
+		onList, m.stand = 1, listed
+	}
+	if ru.verified && d.fitting(x) {
+		m.stand = withName
+	}
+	if s != nil {
+		if d.now < s.probation {
+			probation = 1
+		}
+		if m.after = d.succeeded(ru, s); m.after {
+			after = 1
+		}
+		if x.credited {
+			m.stand = withCredit
+		}
+		m.good = len(d.slabs.live(s.good, before(d.now, c.good)))
+	}
+	m.base = int(c.base[x.v6][onList][probation])
+	m.raw = int(c.need[x.v6][after][min(m.stand, 0)+onList*listed][probation])
+	m.bar = int(c.need[x.v6][after][m.stand][probation])
+	m.need = m.bar + ru.credit(m.good)
+	return m
 }
 
 // succeeded says whether a source's success still counts for a rule.
@@ -58,30 +108,156 @@ func (d *Detector) succeeded(ru *rule, s *side) bool {
 	return s != nil && s.authOK > 0 && ru.within > 0 && s.authOK > before(d.now, ru.within)
 }
 
-// bar returns a condition's threshold for a source as it is without deliveries, and the deliveries.
-func (d *Detector) bar(ru *rule, c *condition, s *side) (base, good int) {
-	if s == nil {
-		return int(c.base[0][0]), 0
+// rests names the guard by which a rule rests for a source, "" for none.
+func (d *Detector) rests(ru *rule, x *sight) string {
+	s := x.side
+	switch {
+	case ru.mail > 0 && x.r[wMail] > before(d.now, ru.mail):
+		return rules.GuardMail
+	case s == nil:
+		return ""
+	case ru.unless > 0 && len(d.slabs.live(s.good, before(d.now, ru.unless))) > 0:
+		return rules.GuardMail
+	case ru.success > 0 && s.authOK > before(d.now, ru.success):
+		return rules.GuardSuccess
+	case ru.uncredit && x.credited:
+		return rules.GuardCredit
 	}
-	success, probation := 0, 0
-	if d.succeeded(ru, s) {
-		success = 1
-	}
-	if d.now < s.probation {
-		probation = 1
-	}
-	return int(c.base[success][probation]), len(d.slabs.live(s.good, before(d.now, c.good)))
+	return ""
 }
 
-// offence describes what was found. It is newly allocated, evidence included, and belongs to the caller.
-func (d *Detector) offence(n int, c *condition, r record, list []entry, ev *harvestwatch.Event) *harvestwatch.Offence {
+// quieted says whether a list of quiet rules has a mark.
+func (d *Detector) quieted(h uint32, mark int) bool {
+	if h == 0 {
+		return false
+	}
+	for _, e := range d.slabs.live(h, d.now) {
+		if e.hash == uint32(mark) {
+			return true
+		}
+	}
+	return false
+}
+
+// evaluate looks whether a rule's threshold is reached by a source, and puts the offence into the outcome.
+func (d *Detector) evaluate(n int, x *sight, out *harvestwatch.Outcome) bool {
+	ru := &d.rules[n]
+	s := x.side
+	asked, excused, counts, rests := false, ru.exempting && s != nil && s.extra != 0, false, ""
+	for i := range ru.conds {
+		c := &ru.conds[i]
+		ct := &d.counters[c.counted[0]]
+		list := d.window(x, c.counted[0], c.window)
+		got := ct.total(list)
+		if got == 0 && !excused {
+			continue
+		}
+		if !asked {
+			if s != nil && d.quieted(s.quiet, n+1) {
+				return false
+			}
+			asked, counts, rests = true, x.why == evidence && !ru.filtered || d.counts(ru, x), d.rests(ru, x)
+		}
+		m := d.measure(ru, c, x)
+		if ru.shared != nil {
+			names := 0
+			if 2*got >= m.base {
+				names = d.sharedNames(ru, list, max(m.base-got, ru.shared.Names))
+			}
+			if names == 0 {
+				continue
+			}
+			got += names
+		}
+		if ru.near && got > 0 && rests == "" && counts {
+			d.approach(x.r, n, got, &m)
+		}
+		if ru.enforced && c.events && counts && 2*got >= m.base && !x.aggregate {
+			d.suspect(x, out)
+		}
+		exempt := 0
+		if got < m.base {
+			if !excused {
+				continue
+			}
+			if exempt = len(d.slabs.live(d.exemptOf(s), d.cutoff(ct, c.window))); got+exempt < m.base {
+				continue
+			}
+		}
+		guard := rests
+		if guard == "" {
+			guard = d.heldBack(ru, c, x, s, list, got, m)
+		}
+		if guard == "" && counts {
+			if guard = d.siteGuard(ru, x, s, out); guard == "" {
+				d.fire(n, c, x, list, got, m, "", out)
+				return true
+			}
+		}
+		if guard != "" {
+			d.hold(held{rule: n, cond: i, guard: guard, got: got, m: m}, x, s)
+		}
+	}
+	return false
+}
+
+// usersAmong says whether so many users as the rule asks for after a success are among what was counted.
+func usersAmong(ru *rule, m *measure, list []entry) bool {
+	return ru.users == 0 || !m.after || users(list, ru.users) >= ru.users
+}
+
+// shareHolds says whether enough of what was done is what the rule counts.
+func (d *Detector) shareHolds(ru *rule, got, other int) bool {
+	return ru.share == 0 || uint64(got)*1000000 >= ru.share*uint64(got+other)
+}
+
+// other returns the other share of a source.
+func (d *Detector) other(c *condition, r record) int {
+	if c.against[0] < 0 {
+		return 0
+	}
+	ct := &d.counters[c.against[0]]
+	return ct.total(d.live(r, ct, c.window))
+}
+
+// suspect tells, once a day, that a source is half way to a threshold.
+func (d *Detector) suspect(x *sight, out *harvestwatch.Outcome) {
+	today := (d.now/day%127 + 1) << suspectShift
+	if x.r[wSide]&suspectMask != today {
+		x.r[wSide] = x.r[wSide]&^suspectMask | today
+		out.Suspect = true
+	}
+}
+
+// fire puts an offence of a source into the outcome. It is newly allocated, evidence included, and belongs to the caller.
+func (d *Detector) fire(n int, c *condition, x *sight, list []entry, got int, m measure, guard string, out *harvestwatch.Outcome) {
+	o := d.offence(n, c, x, list)
+	o.Count, o.Threshold, o.Base, o.Deliveries, o.Guard = got, m.need, m.base, m.good, guard
+	o.Listed = m.stand == listed && c.base[x.v6][1][0] < c.base[x.v6][0][0]
+	d.asked = asked{rule: n, src: x.src}
+	if x.aggregate {
+		o.Prefix = prefixAround(x.r.key())
+	}
+	out.Offence = o
+}
+
+// offence describes what was found.
+func (d *Detector) offence(n int, c *condition, x *sight, list []entry) *harvestwatch.Offence {
 	d.stats.Offences++
-	o := &harvestwatch.Offence{Source: r.key(), Rule: d.rules[n].name, RuleIndex: n, Fired: when(d.now), First: when(list[len(list)-1].sec),
-		Window: time.Duration(c.window) * time.Second, Level: 1, Session: ev.Session, Pos: ev.Pos, Addr: ev.Addr}
-	if i := r.side(); i != 0 {
-		s := d.sides.at(i)
-		o.Level = s.remembered(d.now) + 1
-		o.Probation = d.now < s.probation
+	ev := x.ev
+	o := &harvestwatch.Offence{Source: x.src, Rule: d.rules[n].name, RuleIndex: n, Fired: when(d.now), First: when(d.now),
+		Window: time.Duration(c.window) * time.Second, Level: 1, Session: ev.Session, Pos: ev.Pos, Addr: ev.Addr,
+		Name: bounded(ev.Name), Helo: bounded(ev.Helo)}
+	if x.r != nil {
+		if s := d.sideAt(x.r); s != nil {
+			o.Level = s.remembered(d.now) + 1
+			o.Probation = d.now < s.probation && !s.credited(d.now)
+			o.Credited = s.credited(d.now)
+			o.Served = d.servedOf(s)
+		}
+	}
+	if len(list) > 0 {
+		o.First = when(list[len(list)-1].sec)
 	}
 	o.Evidence = make([]uint32, len(list))
 	for i := range list {
@@ -90,26 +266,41 @@ func (d *Detector) offence(n int, c *condition, r record, list []entry, ev *harv
 	return o
 }
 
-// approach remembers how near a source came. Nearness is measured before credit, by what was counted against the
-// threshold of a source without deliveries, so that the answer names the deliveries that spoke for it: 5 of 490, not
-// the first of the five, which was 1 of 10.
-func (d *Detector) approach(r record, n, got, need, good int) {
-	got, need = min(got, math.MaxUint16), min(need, math.MaxUint16)
-	if known := int(r[wNearRule] >> 16); known != 0 {
-		gotWas, needWas := int(r[wNear]&math.MaxUint16), int(r[wNear]>>16)
-		baseWas := needWas - d.rules[known-1].credit(int(r[wNearRule]&math.MaxUint16))
-		base := need - d.rules[n].credit(good)
-		a, b := got*baseWas, gotWas*base
-		if a < b || a == b && got*needWas <= gotWas*need {
+func bounded(text []byte) string { return string(text[:min(len(text), harvestwatch.MaxField)]) }
+
+// nearest is how near a source came, as two words of its record hold it.
+type nearest struct{ rule, got, need, good, base int }
+
+const (
+	goodBits = 9 // of rules.MaxGood
+	ruleBits = 6 // of rules.MaxRules
+)
+
+func (r record) nearest() nearest {
+	w := int(r[wNearRule])
+	return nearest{w>>goodBits&(1<<ruleBits-1) - 1, int(r[wNear] & math.MaxUint16), int(r[wNear] >> 16), w & (1<<goodBits - 1), w >> (goodBits + ruleBits)}
+}
+
+func (r record) setNearest(n nearest) {
+	r[wNear] = uint32(min(n.got, math.MaxUint16) | min(n.need, math.MaxUint16)<<16)
+	r[wNearRule] = uint32(min(n.good, rules.MaxGood) | (n.rule+1)<<goodBits | min(n.base, math.MaxUint16)<<(goodBits+ruleBits))
+}
+
+// approach remembers how near a source came. Nearness is measured by what was counted against the threshold of a source
+// that nothing speaks for, so that the answer names the deliveries and the credit that spoke for it: 5 of 490, not the
+// first of the five, which was 1 of 10.
+func (d *Detector) approach(r record, n, got int, m *measure) {
+	if was := r.nearest(); was.rule >= 0 {
+		a, b := got*was.base, was.got*m.base
+		if a < b || a == b && got*was.need <= was.got*m.need {
 			return
 		}
 	}
-	r[wNear] = uint32(got) | uint32(need)<<16
-	r[wNearRule] = uint32(good) | uint32(n+1)<<16
+	r.setNearest(nearest{n, got, m.need, m.good, m.base})
 }
 
-// Standing returns how near a source came to a rule that counts recipients or users. It is forgotten with the source:
-// when no window holds an event of it, and for a source that delivered 30 days after its last event.
+// Standing returns how near a source came to a rule that counts distinct things of a source. It is forgotten with the
+// source: when no window holds an event of it, and for a source that delivered 30 days after its last event.
 func (d *Detector) Standing(src harvestwatch.Source) harvestwatch.Standing {
 	out := harvestwatch.Standing{Source: src}
 	id := d.table.find(src)
@@ -124,77 +315,10 @@ func (d *Detector) Standing(src harvestwatch.Source) harvestwatch.Standing {
 
 // standing fills in what a record holds of a source's nearest approach. It reports false where there was none.
 func (d *Detector) standing(r record, out *harvestwatch.Standing) bool {
-	n := int(r[wNearRule] >> 16)
-	if n == 0 {
+	n := r.nearest()
+	if n.rule < 0 {
 		return false
 	}
-	out.Rule = d.rules[n-1].name
-	out.Count, out.Threshold = int(r[wNear]&math.MaxUint16), int(r[wNear]>>16)
-	out.Deliveries = int(r[wNearRule] & math.MaxUint16)
+	out.Rule, out.Count, out.Threshold, out.Deliveries = d.rules[n.rule].name, n.got, n.need, n.good
 	return true
 }
-
-// Settle tells what was decided about an offence. After a block or a would-be block the source's events are left out
-// until its end, its windows begin anew, and its next offence counts higher. After anything else, and for a rule on
-// trial, only the rule rests for this source, until the decision's Until or for its window where that is not set; a
-// rule on trial must not shield a source from a rule in force.
-func (d *Detector) Settle(dec *harvestwatch.Decision) {
-	o := &dec.Offence
-	if o.RuleIndex < 0 || o.RuleIndex >= len(d.rules) {
-		return
-	}
-	id := d.record(o.Source, d.lookup(o.Source))
-	if id == 0 {
-		return
-	}
-	r := d.table.rec(id)
-	s := d.sideOf(r)
-	fired, until := clamp(o.Fired), clamp(dec.Until)
-	trial := dec.Action == harvestwatch.ActObserve && d.rules[o.RuleIndex].trial
-	if trial || dec.Action != harvestwatch.ActBlock && dec.Action != harvestwatch.ActObserve {
-		if until <= fired {
-			until = clamp(o.Fired.Add(o.Window))
-		}
-		if until > d.now {
-			s.quiet = d.slabs.put(s.quiet, &d.quiet, entry{until, uint32(o.RuleIndex) + 1, 0}, d.now)
-		}
-		return
-	}
-	until = max(until, fired)
-	s.from, s.until = fired, until
-	s.hold = max(until, plus(fired, d.grace+1))
-	s.probation = plus(until, probationFor)
-	s.offences = uint16(min(max(o.Level, 1), maxOffenceCount))
-	d.clearLists(r)
-}
-
-// Release ends a source's block because an administrator said so: its windows begin anew at that time, its offences
-// are forgotten, and it is not on probation. For a source without a block, what happened before that time is forgotten.
-func (d *Detector) Release(src harvestwatch.Source, at time.Time) {
-	id := d.record(src, d.lookup(src))
-	if id == 0 {
-		return
-	}
-	r := d.table.rec(id)
-	d.clearLists(r)
-	s := d.sideOf(r)
-	t := clamp(at)
-	if s.until > t {
-		s.until = max(t, s.from)
-	}
-	s.hold, s.probation, s.offences = t, 0, 0
-}
-
-// clearLists forgets what was counted against a source.
-func (d *Detector) clearLists(r record) {
-	for i := wLists; i < len(r); i++ {
-		d.slabs.release(r[i])
-		r[i] = 0
-	}
-}
-
-// clamp returns a time in seconds since 1970, within what the detector can count.
-func clamp(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) }
-
-// plus adds without going past the end of time.
-func plus(t, d uint32) uint32 { return uint32(min(uint64(t)+uint64(d), math.MaxUint32)) }

@@ -74,9 +74,9 @@ func (h *hasher) source(src harvestwatch.Source) uint64 {
 	return s.end()
 }
 
-// recipient returns the hash of a recipient in its normal form: lower case ASCII, the local part without its +tag. It
-// is never 0.
-func (h *hasher) recipient(addr []byte) uint32 {
+// address returns the 64-bit hash of a recipient in its normal form: lower case ASCII, the local part without its +tag.
+// role says that the local part is the name of a role.
+func (h *hasher) address(addr []byte) (sum uint64, role bool) {
 	addr = addr[:min(len(addr), len(h.buf))]
 	local, domain := addr, []byte(nil)
 	if at := bytes.LastIndexByte(addr, '@'); at >= 0 {
@@ -86,11 +86,32 @@ func (h *hasher) recipient(addr []byte) uint32 {
 		local = local[:plus]
 	}
 	n := lower(h.buf[:], local)
+	role = n <= 16 && n > 0 && h.buf[n-1]-'a' < 26 && isRole(h.buf[:n]) // each ends with a letter
 	n += lower(h.buf[n:], domain)
-	return fold(h.sum(h.buf[:n]))
+	return h.sum(h.buf[:n]), role
 }
 
-// line returns the hash of the line that told an event, never 0: of its place in the input, its stamp and its session.
+// recipient returns the hash of a recipient in its normal form, never 0. Its lowest bit is roleMark.
+func (h *hasher) recipient(addr []byte) uint32 { return marked(h.address(addr)) }
+
+// marked makes 31 bits of 64, never 0, and sets the mark.
+func marked(sum uint64, mark bool) uint32 {
+	x := fold(sum) &^ roleMark
+	switch {
+	case mark:
+		return x | roleMark
+	case x == 0:
+		return 2
+	}
+	return x
+}
+
+// domain returns the hash of a domain in lower case, never 0.
+func (h *hasher) domain(name []byte) uint32 {
+	return fold(h.sum(h.buf[:lower(h.buf[:], name[:min(len(name), len(h.buf))])]))
+}
+
+// line returns the hash of the line that told an event, never 0, with roleMark set: of its place in the input, its stamp and its session.
 // The place alone would do within a file, but files begin anew; stamp and session alone would not, because a burst of
 // replies shares both. None of them depends on how the inputs are numbered or on when they were read, so the same line
 // read twice is the same. The last word has a length that no text has which gives as many words before it.
@@ -100,7 +121,7 @@ func (h *hasher) line(ev *harvestwatch.Event) uint32 {
 	s.word(uint64(ev.Time))
 	s.word(uint64(ev.Pos.Offset))
 	s.word(0xff << 56)
-	return fold(s.end())
+	return fold(s.end()) | roleMark
 }
 
 // user returns the hash of a user's name in lower case, and 0 for no name.
@@ -122,7 +143,16 @@ func fold(x uint64) uint32 {
 
 // lower writes text in lower case ASCII and returns its length.
 func lower(to, text []byte) int {
-	for i, c := range text {
+	const ones = 0x0101010101010101
+	i := 0
+	for ; i+8 <= len(text); i += 8 { // eight at a time: the top bit of a byte in upper says that it is one of A to Z
+		x := binary.LittleEndian.Uint64(text[i:])
+		low := x &^ (0x80 * ones)
+		upper := (low + (0x80-'A')*ones) &^ (low + (0x7f-'Z')*ones) &^ x & (0x80 * ones)
+		binary.LittleEndian.PutUint64(to[i:], x|upper>>2)
+	}
+	for ; i < len(text); i++ {
+		c := text[i]
 		if c-'A' < 26 {
 			c += 'a' - 'A'
 		}
@@ -130,3 +160,9 @@ func lower(to, text []byte) int {
 	}
 	return len(text)
 }
+
+// session returns the hash of a session's number, never 0.
+func (h *hasher) session(id uint64) uint32 { return fold(h.source(harvestwatch.Source(id))) }
+
+// client returns the hash of a source in lists, never 0.
+func (h *hasher) client(src harvestwatch.Source) uint32 { return fold(h.source(src)) }

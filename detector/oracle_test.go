@@ -2,6 +2,7 @@ package detector
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,37 +13,73 @@ import (
 )
 
 // oracle does what the detector does by keeping every event and looking at all of them each time. It shares no code
-// with the detector and takes its meaning from the description of the windows alone.
+// with the detector and takes its meaning from the description of the windows alone. It knows the guards that belong to
+// one source; those of the whole site stay silent in its streams.
 type oracle struct {
 	set     *rules.Set
 	grace   int64
 	now     int64
+	former  map[string]bool
+	all     []happened // what counts, for or against anybody
 	sources map[harvestwatch.Source]*seen
+	keys    map[string]*seenKey
+	taught  []lesson
+	pending map[string]map[int]bool
 }
 
-// seen is all that ever happened with one source.
+// seen is what is known of a source besides its events.
 type seen struct {
-	bad, good, ok          []happened
+	good, ok               []happened
 	from, until, hold      int64
-	probation              int64
-	offences               int
+	probation, mail        int64
+	offences, cleared      int
 	resting                map[int]int64
-	offencesAt, forgivenAt int64
+	taughtAt               int64
+	messages               []int64
+	message                string
+	delivered, everBlocked bool
+}
+
+// seenKey is what is known of a prefix, a HELO name, a domain or a user besides its events.
+type seenKey struct {
+	resting             map[int]int64
+	delivered, credited int64
+	blocked             []lesson
+	from, until, hold   int64
+	probation           int64
+	offences, cleared   int
+}
+
+// lesson is a recipient that a source had tried when it was blocked, or a blocked source.
+type lesson struct {
+	t    int64
+	what string
+	src  harvestwatch.Source
+	ref  uint32
 }
 
 type happened struct {
-	t         int64
-	kind      harvestwatch.Kind
-	rcpt      string
-	user      string
-	ref       uint32
-	processed int
+	t, lasted     int64
+	kind          harvestwatch.Kind
+	src           harvestwatch.Source
+	keys          [5]string
+	session       uint64
+	rcpt, domain  string
+	user          string
+	ref           uint32
+	null, idle    bool
+	noUser, ended bool
 }
 
 const oDay = 24 * 3600
 
-func newOracle(set *rules.Set, grace int64) *oracle {
-	return &oracle{set: set, grace: grace, sources: map[harvestwatch.Source]*seen{}}
+func newOracle(set *rules.Set, grace int64, former ...string) *oracle {
+	o := &oracle{set: set, grace: grace, sources: map[harvestwatch.Source]*seen{}, keys: map[string]*seenKey{}, former: map[string]bool{},
+		pending: map[string]map[int]bool{}}
+	for _, f := range former {
+		o.former[f] = true
+	}
+	return o
 }
 
 func (o *oracle) source(s harvestwatch.Source) *seen {
@@ -50,6 +87,13 @@ func (o *oracle) source(s harvestwatch.Source) *seen {
 		o.sources[s] = &seen{resting: map[int]int64{}}
 	}
 	return o.sources[s]
+}
+
+func (o *oracle) key(k string) *seenKey {
+	if o.keys[k] == nil {
+		o.keys[k] = &seenKey{resting: map[int]int64{}}
+	}
+	return o.keys[k]
 }
 
 func plainRecipient(text string) string {
@@ -69,8 +113,8 @@ func plainRecipient(text string) string {
 
 // distinctRecipient returns what tells one recipient from another. Where a line names none, the line itself stands for
 // it, unless it speaks for the source.
-func distinctRecipient(ev *harvestwatch.Event) string {
-	if len(ev.Recipient) == 0 && ev.Kind != harvestwatch.Delivered {
+func distinctRecipient(ev *harvestwatch.Event, good bool) string {
+	if len(ev.Recipient) == 0 && !good {
 		return fmt.Sprintf("session %d, stamp %d, offset %d", ev.Session, ev.Time, ev.Pos.Offset)
 	}
 	return plainRecipient(string(ev.Recipient))
@@ -86,144 +130,139 @@ func inWindow(t, now, window, bucket int64) bool {
 	return now-window < t
 }
 
-// verdict is the oracle's outcome.
-type verdict struct {
-	blocked, grace, late, ignored bool
-	offence                       *harvestwatch.Offence
-	refs                          []uint32
+// textKeys returns the keys of an event, each with its kind before it; "" where it has none.
+func textKeys(ev *harvestwatch.Event) [5]string {
+	var keys [5]string
+	if ev.Addr.Is4() {
+		keys[rules.ByPrefix] = "prefix " + netip.PrefixFrom(ev.Addr, 24).Masked().String()
+	} else {
+		keys[rules.ByPrefix] = "prefix " + netip.PrefixFrom(ev.Addr, 48).Masked().String()
+	}
+	helo := strings.ToLower(string(ev.Helo))
+	if helo != "" && helo[0] != '[' && helo != strings.ToLower(string(ev.Name)) && strings.Trim(helo, "0123456789.") != "" {
+		var b strings.Builder
+		for i, c := range helo {
+			if digit := '0' <= c && c <= '9'; !digit {
+				b.WriteRune(c)
+			} else if i == 0 || helo[i-1] < '0' || helo[i-1] > '9' {
+				b.WriteByte('0')
+			}
+		}
+		keys[rules.ByHelo] = "helo " + b.String()
+	}
+	if _, domain, ok := strings.Cut(strings.ToLower(string(ev.Sender)), "@"); ok && !ev.Null && domain != "gmail.com" {
+		keys[rules.BySenderDomain] = "sender " + domain
+	}
+	if len(ev.User) > 0 {
+		keys[rules.ByUser] = "user " + strings.ToLower(string(ev.User))
+	}
+	return keys
 }
 
-func (o *oracle) observe(ev *harvestwatch.Event, processed int) verdict {
-	var v verdict
-	t := ev.Time / int64(time.Second)
-	o.now = max(o.now, t)
-	key, _ := harvestwatch.SourceOf(ev.Addr)
-	s := o.source(key)
-	judged := t
-	if ev.Kind == harvestwatch.Delivered && ev.Began != 0 {
-		judged = ev.Began / int64(time.Second)
+func (o *oracle) makeOf(ev *harvestwatch.Event) happened {
+	src, _ := harvestwatch.SourceOf(ev.Addr)
+	e := happened{t: ev.Time / int64(time.Second), kind: ev.Kind, src: src, keys: textKeys(ev), session: ev.Session, rcpt: distinctRecipient(ev, false),
+		user: strings.ToLower(string(ev.User)), ref: ev.Ref, null: ev.Null, idle: ev.Idle, noUser: ev.NoUser, lasted: -1}
+	if i := strings.LastIndex(string(ev.Recipient), "@"); i >= 0 {
+		e.domain = strings.ToLower(string(ev.Recipient[i+1:]))
 	}
-	v.blocked = s.from < judged && judged < s.until
-	v.grace = v.blocked && judged <= s.from+o.grace
-	e := happened{t, ev.Kind, distinctRecipient(ev), strings.ToLower(string(ev.User)), ev.Ref, processed}
-	switch ev.Kind {
-	case harvestwatch.Delivered:
-		if v.late = !o.relevantGood(t); !v.late {
-			s.good = append(s.good, e)
-			s.offences = 0
-		}
-		return v
-	case harvestwatch.AuthOK:
-		keep := int64(0)
-		for _, r := range o.set.Rules {
-			keep = max(keep, secs(r.AfterSuccess.Within))
-		}
-		v.ignored = keep == 0
-		if v.late = keep > 0 && !inWindow(t, o.now, keep, 0); !v.late {
-			s.ok = append(s.ok, e)
-		}
-		return v
+	if ev.Began > 0 {
+		e.lasted = max(ev.Time-ev.Began, 0) / int64(time.Second)
 	}
-	if !o.countable(ev) {
-		v.ignored = true
-		return v
-	}
-	if !o.relevant(ev.Kind, t) {
-		v.late = true
-		return v
-	}
-	if t < s.hold {
-		return v
-	}
-	s.bad = append(s.bad, e)
-	for i := range o.set.Rules {
-		if slices.Contains(o.set.Rules[i].Events, ev.Kind) && o.fires(i, s, key, &v) {
-			return v
-		}
-	}
-	return v
+	return e
 }
 
-func (o *oracle) countable(ev *harvestwatch.Event) bool {
-	if ev.Kind == harvestwatch.RcptUnknown && (ev.Null || len(ev.User) > 0 || ev.Code != 0 && ev.Code < 500) {
+// What a counter counts, in the words of the rules.
+type wants struct {
+	r       *rules.Rule
+	c       *rules.Condition
+	against bool
+	sources bool
+}
+
+// takes says whether a counter counts an event, whatever its time.
+func (w wants) takes(e *happened) bool {
+	if w.c.Open > 0 && !w.against {
+		return e.kind == harvestwatch.Connect && e.session != 0 && !e.ended
+	}
+	kinds := w.r.Events
+	if w.against {
+		kinds = w.r.Against
+	}
+	if !slices.Contains(kinds, e.kind) || w.r.Only == rules.NullSender && !e.null || w.r.Only != rules.NullSender && e.kind == harvestwatch.RcptUnknown && e.null {
 		return false
 	}
-	for _, r := range o.set.Rules {
-		if slices.Contains(r.Events, ev.Kind) {
-			return true
-		}
+	if w.r.Only == rules.IdleOnly && e.idle == w.against || w.c.Seconds > 0 && e.lasted < 0 {
+		return false
 	}
-	return false
-}
-
-// relevant says whether any rule that counts the same things as a rule for that kind has a window for the time.
-func (o *oracle) relevant(k harvestwatch.Kind, t int64) bool {
-	for _, a := range o.set.Rules {
-		for _, b := range o.set.Rules {
-			if !slices.Contains(a.Events, k) || !slices.Equal(a.Events, b.Events) || a.Distinct != b.Distinct || a.Bucket != b.Bucket {
-				continue
-			}
-			for _, c := range b.Conditions {
-				if inWindow(t, o.now, secs(c.Window), secs(b.Bucket)) {
-					return true
-				}
-			}
-		}
+	if w.sources {
+		return true
 	}
-	return false
-}
-
-func (o *oracle) relevantGood(t int64) bool {
-	for _, r := range o.set.Rules {
-		for _, c := range r.Conditions {
-			if inWindow(t, o.now, max(secs(c.Window), secs(r.GoodWindow)), 0) {
-				return true
-			}
-		}
-		if r.UnlessDeliveredWithin > 0 && inWindow(t, o.now, secs(r.UnlessDeliveredWithin), 0) {
-			return true
-		}
+	switch w.r.Distinct {
+	case rules.User:
+		return e.user != "" && (!w.c.NoUser || w.against || e.noUser && e.user != "info" && e.user != "admin")
+	case rules.Domain:
+		return e.domain != ""
 	}
-	return false
+	return true
 }
 
 // tally is what a condition counts: one entry for each distinct thing, with its latest event; in buckets, each bucket.
 type tally struct {
-	count int
-	first int64
-	refs  []uint32
-	users int
+	count  int
+	first  int64
+	refs   []uint32
+	users  int
+	things map[string]happened
 }
 
-func (o *oracle) tally(r *rules.Rule, window time.Duration, s *seen) tally {
-	out := tally{first: 1 << 62}
-	latest := map[string]happened{}
+// tally counts for a source (k is BySource) or a key.
+func (o *oracle) tally(w wants, k rules.Key, src harvestwatch.Source, key string) tally {
+	out := tally{first: 1 << 62, things: map[string]happened{}}
 	users := map[string]bool{}
-	for i, e := range s.bad {
-		if !slices.Contains(r.Events, e.kind) || !inWindow(e.t, o.now, secs(window), secs(r.Bucket)) {
+	bucket := secs(w.r.Bucket)
+	if w.sources || w.c.Open > 0 && !w.against {
+		bucket = 0
+	}
+	for i := range o.all {
+		e := &o.all[i]
+		if k == rules.BySource && (e.src != src || i < o.source(src).cleared) || k != rules.BySource && (e.keys[k] != key || i < o.key(key).cleared) {
 			continue
 		}
-		key := "each " + strconv.Itoa(i)
-		switch {
-		case r.Bucket > 0:
-			key = strconv.FormatInt(e.t/secs(r.Bucket), 10)
-			out.count++
-			out.first = min(out.first, e.t)
-		case r.Distinct == rules.Recipient:
-			key = e.rcpt
-		case r.Distinct == rules.UserMinute:
-			key = e.user + " " + strconv.FormatInt(e.t/60, 10)
-			if e.user != "" {
-				users[e.user] = true
-			}
+		if !w.takes(e) || !inWindow(e.t, o.now, secs(w.c.Window), bucket) {
+			continue
 		}
-		if was, ok := latest[key]; !ok || r.Bucket > 0 || e.t >= was.t {
-			latest[key] = e
+		thing := "each " + strconv.Itoa(i)
+		switch {
+		case w.sources || w.r.Distinct == rules.Client:
+			thing = strconv.FormatUint(uint64(e.src), 16)
+		case w.c.Open > 0 && !w.against:
+			thing = strconv.FormatUint(e.session, 16)
+		case bucket > 0:
+			thing = strconv.FormatInt(e.t/bucket, 10)
+			if out.count++; w.c.Seconds > 0 {
+				out.count += int(e.lasted) - 1
+			}
+			out.first = min(out.first, e.t)
+		case w.r.Distinct == rules.Recipient:
+			thing = e.rcpt
+		case w.r.Distinct == rules.Domain:
+			thing = e.domain
+		case w.r.Distinct == rules.User:
+			thing = e.user
+		case w.r.Distinct == rules.UserMinute:
+			thing = e.user + " " + strconv.FormatInt(e.t/60, 10)
+		}
+		if e.user != "" {
+			users[e.user] = true
+		}
+		if was, ok := out.things[thing]; !ok || bucket > 0 || e.t >= was.t {
+			out.things[thing] = *e
 		}
 	}
-	for _, e := range latest {
+	for _, e := range out.things {
 		out.refs = append(out.refs, e.ref)
-		if r.Bucket == 0 {
+		if bucket == 0 {
 			out.count++
 			out.first = min(out.first, e.t)
 		}
@@ -231,92 +270,4 @@ func (o *oracle) tally(r *rules.Rule, window time.Duration, s *seen) tally {
 	slices.Sort(out.refs)
 	out.users = len(users)
 	return out
-}
-
-func (o *oracle) deliveries(s *seen, window int64) int {
-	who := map[string]bool{}
-	for _, e := range s.good {
-		if inWindow(e.t, o.now, window, 0) {
-			who[e.rcpt] = true
-		}
-	}
-	return min(len(who), rules.MaxGood)
-}
-
-func (o *oracle) fires(i int, s *seen, key harvestwatch.Source, v *verdict) bool {
-	r := &o.set.Rules[i]
-	if s.resting[i] > o.now {
-		return false
-	}
-	for _, e := range s.good {
-		if r.UnlessDeliveredWithin > 0 && inWindow(e.t, o.now, secs(r.UnlessDeliveredWithin), 0) {
-			return false
-		}
-	}
-	success := false
-	for _, e := range s.ok {
-		success = success || r.AfterSuccess.Within > 0 && inWindow(e.t, o.now, secs(r.AfterSuccess.Within), 0)
-	}
-	probation := o.now < s.probation
-	for _, c := range r.Conditions {
-		n0 := c.AtLeast
-		if success {
-			n0 = max(n0, r.AfterSuccess.AtLeast)
-		}
-		if probation { // in thousandths, rounded up
-			n0 = (n0*int(r.Probation*1000+0.5) + 999) / 1000
-		}
-		good := o.deliveries(s, max(secs(c.Window), secs(r.GoodWindow)))
-		need := n0 + int(r.GoodFactor*100+0.5)*good/100
-		f := o.tally(r, c.Window, s)
-		if f.count < need || success && f.users < r.AfterSuccess.Users {
-			continue
-		}
-		v.refs = f.refs
-		v.offence = &harvestwatch.Offence{Source: key, Rule: r.Name, RuleIndex: i, First: time.Unix(f.first, 0).UTC(), Fired: time.Unix(o.now, 0).UTC(),
-			Window: c.Window, Count: f.count, Threshold: need, Deliveries: good, Level: o.remembered(s) + 1, Probation: probation}
-		return true
-	}
-	return false
-}
-
-func (o *oracle) remembered(s *seen) int {
-	n := s.offences
-	for t := s.until + 7*oDay; t <= o.now && n > 0; t += 7 * oDay {
-		n--
-	}
-	if s.until+30*oDay <= o.now {
-		return 0
-	}
-	return n
-}
-
-func (o *oracle) settle(d *harvestwatch.Decision) {
-	s := o.source(d.Offence.Source)
-	fired, until := d.Offence.Fired.Unix(), d.Until.Unix()
-	trial := d.Action == harvestwatch.ActObserve && o.set.Rules[d.Offence.RuleIndex].Mode == rules.Observe
-	if d.Action == harvestwatch.ActSuppress || d.Action == harvestwatch.ActAlert || trial {
-		if d.Until.IsZero() {
-			until = fired + secs(d.Offence.Window)
-		}
-		s.resting[d.Offence.RuleIndex] = max(s.resting[d.Offence.RuleIndex], until)
-		return
-	}
-	s.from, s.until = fired, until
-	s.hold = max(until, fired+o.grace+1)
-	s.probation = until + oDay
-	s.offences = d.Offence.Level
-	s.bad = nil
-}
-
-func (o *oracle) release(key harvestwatch.Source, at int64) {
-	s := o.sources[key]
-	if s == nil {
-		return
-	}
-	s.bad = nil
-	if s.until > at {
-		s.until = max(at, s.from)
-	}
-	s.hold, s.probation, s.offences = at, 0, 0
 }

@@ -4,14 +4,13 @@ import (
 	"testing"
 
 	"github.com/harvestwatch/harvestwatch"
-	"github.com/harvestwatch/harvestwatch/rules"
 )
 
 // TestForgottenSourceIsToldOf: a scan still wants to say how near a source came that time has made meaningless.
 func TestForgottenSourceIsToldOf(t *testing.T) {
 	var told []harvestwatch.Standing
-	set := rules.Default()
-	b := &bench{t, New(set, Options{Forgotten: func(s harvestwatch.Standing) { told = append(told, s) }}), set, true}
+	set := classic(t)
+	b := &bench{t: t, d: New(set, Options{Forgotten: func(s harvestwatch.Standing) { told = append(told, s) }}), set: set, act: true}
 	for i := range 9 {
 		b.see(int64(1000+i), unknown(bad, string(rune('a'+i))+"@example.com"))
 	}

@@ -307,7 +307,7 @@ func TestReleaseEndsTheBlock(t *testing.T) {
 
 func TestRuleOnTrialShieldsNobody(t *testing.T) {
 	set := mustSet(t, rules.Rule{Name: "trial", Text: "x", Mode: rules.Observe, Events: []harvestwatch.Kind{harvestwatch.RcptUnknown}, Distinct: rules.Recipient,
-		Conditions: []rules.Condition{{Window: time.Hour, AtLeast: 5}}, Ladder: []time.Duration{time.Hour}}, rules.Default().Rules[0])
+		Conditions: []rules.Condition{{Window: time.Hour, AtLeast: 5}}, Ladder: []time.Duration{time.Hour}}, classic(t).Rules[0])
 	d := New(set, Options{Key: testKey})
 	j := rules.NewJudge(set, rules.Policy{Enforce: true})
 	var got []string

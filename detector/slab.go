@@ -11,7 +11,7 @@ type entry struct {
 
 // A list holds entries, the latest first. It lies in a block of one of these sizes; the places after its end are empty
 // or hold entries too old for every window.
-var classSizes = [...]int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096}
+var classSizes = [...]int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144}
 
 // chunkEntries is how many entries are allocated at a time; the largest list is as long.
 const chunkEntries = 4096
@@ -91,38 +91,61 @@ func (s *slabs) live(h, cutoff uint32) []entry {
 	return list[:after(list, cutoff)]
 }
 
-// after returns how many entries are later than the cutoff: they come first.
-func after(list []entry, cutoff uint32) int {
-	lo, hi := 0, len(list)
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if list[mid].sec > cutoff {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
+// liveOf is live for a counter's list.
+func (s *slabs) liveOf(h uint32, c *counter, cutoff uint32) []entry {
+	if h == 0 {
+		return nil
 	}
-	return lo
+	list := c.held(s.at(h))
+	return list[:after(list, cutoff)]
 }
 
-// put counts an entry in a list and returns the list's handle, which changes when the list grows. What is not later
-// than the cutoff is forgotten. The entry itself must be later.
-func (s *slabs) put(h uint32, c *counter, e entry, cutoff uint32) uint32 {
+// held returns the places of a counter's list that can hold entries.
+func (c *counter) held(list []entry) []entry {
+	if c.users == 0 && c.limit < len(list) {
+		return list[:c.limit]
+	}
+	return list
+}
+
+// after returns how many entries are later than the cutoff: they come first.
+func after(list []entry, cutoff uint32) int {
+	n := len(list)
+	if n == 0 || list[0].sec <= cutoff {
+		return 0
+	}
+	if list[n-1].sec > cutoff {
+		return n
+	}
+	last := 0 // one that is later; it is less than n before the first that isn't
+	for n > 1 {
+		half := n >> 1
+		if list[last+half].sec > cutoff {
+			last += half
+		}
+		n -= half
+	}
+	return last + 1
+}
+
+// put counts an entry in a list and returns the list's handle, which changes when the list grows, and whether the entry
+// only repeated what the list held. What is not later than the cutoff is forgotten. The entry itself must be later.
+func (s *slabs) put(h uint32, c *counter, e entry, cutoff uint32) (handle uint32, repeated bool) {
 	if h == 0 {
 		h = s.alloc(0)
 		s.at(h)[0] = e
-		return h
+		return h, false
 	}
 	list := s.at(h)
-	n := after(list, cutoff)
+	n := after(c.held(list), cutoff)
 	if i := c.find(list[:n], e); i >= 0 {
 		c.repeat(list, i, e)
-		return h
+		return h, true
 	}
 	at := after(list[:n], e.sec)
 	if n == c.limit && c.users == 0 {
 		if at == n {
-			return h
+			return h, false
 		}
 		n--
 	}
@@ -136,7 +159,26 @@ func (s *slabs) put(h uint32, c *counter, e entry, cutoff uint32) uint32 {
 		copy(list[i:n], list[i+1:n])
 		list[n-1] = entry{}
 	}
-	return h
+	return h, false
+}
+
+// drop takes the entry with a hash out of a list, and returns the list's handle: 0 when nothing later than the cutoff is
+// left. ok is false where there is none such.
+func (s *slabs) drop(h, hash, cutoff uint32) (handle uint32, ok bool) {
+	list := s.live(h, cutoff)
+	for i := range list {
+		if list[i].hash != hash {
+			continue
+		}
+		if len(list) == 1 {
+			s.release(h)
+			return 0, true
+		}
+		copy(list[i:], list[i+1:])
+		list[len(list)-1] = entry{}
+		return h, true
+	}
+	return h, false
 }
 
 // grow moves a full list into a block of the next class.
@@ -157,13 +199,14 @@ func (c *counter) find(list []entry, e entry) int {
 				return i
 			}
 		}
-	case c.mode == rules.Recipient:
+	case c.mode == rules.Each:
+	case c.mode != rules.UserMinute:
 		for i := range list {
 			if list[i].hash == e.hash {
 				return i
 			}
 		}
-	case c.mode == rules.UserMinute: // all that name no user are one
+	default: // all that name no user are one
 		for i := range list {
 			if list[i].hash == e.hash && list[i].sec/60 == e.sec/60 {
 				return i

@@ -32,7 +32,7 @@ func TestListsKeepWhatIsNeeded(t *testing.T) {
 				}
 			}
 			all[key] = max(all[key], e.sec)
-			h = s.put(h, &c, e, before(now, c.longest))
+			h, _ = s.put(h, &c, e, before(now, c.longest))
 			list := s.at(h)
 			if n := after(list, before(now, c.longest)); n > c.limit+c.users || !slices.IsSortedFunc(list[:n], func(a, b entry) int { return int(b.sec) - int(a.sec) }) {
 				t.Fatalf("seed %d: %d entries: %v", seed, n, list)

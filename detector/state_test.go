@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
-	"github.com/harvestwatch/harvestwatch/rules"
+	"github.com/harvestwatch/harvestwatch/detector/ledger"
 )
 
 // busy returns a detector that holds all that a record can hold, and its saved state.
-func busy(t testing.TB) (*Detector, map[harvestwatch.Source][]byte) {
+func busy(t testing.TB) (*Detector, map[stateKey][]byte) {
 	b := byDefault(t)
 	b.fire(0, "a")
 	b.see(1, delivered(bad, "jo@example.com"))
@@ -23,39 +23,39 @@ func busy(t testing.TB) (*Detector, map[harvestwatch.Source][]byte) {
 	}
 	b.d.Settle(&harvestwatch.Decision{Action: harvestwatch.ActSuppress, Offence: harvestwatch.Offence{Source: src("192.0.2.5"), Window: time.Hour,
 		Fired: b.d.Now()}, Until: b.d.Now().Add(time.Hour)})
-	store := map[harvestwatch.Source][]byte{}
+	store := map[stateKey][]byte{}
 	save(b.d, store)
 	return b.d, store
 }
 
 func TestChangesTellOnlyWhatChanged(t *testing.T) {
 	d, store := busy(t)
-	if len(store) != 4 {
-		t.Fatalf("%d values, want three sources and the global one", len(store))
+	if n := sourcesIn(store); n != 3 {
+		t.Fatalf("%d sources of %d values, want three", n, len(store))
 	}
 	told := 0
-	d.Changes(func(src harvestwatch.Source, _ []byte) {
-		if src != 0 {
+	d.Changes(func(space uint8, key uint64, _ []byte) {
+		if space != 0 || key != 0 {
 			told++
 		}
 	})
 	if told != 0 {
 		t.Errorf("%d sources told twice", told)
 	}
-	b := &bench{t, d, rules.Default(), true}
+	b := &bench{t: t, d: d, set: classic(t), act: true}
 	b.see(100*day, connect("192.0.2.9")) // all else is dead now, and is swept
 	for i := range int64(10) {
 		b.see(100*day+i, connect("192.0.2.9"))
 	}
 	save(d, store)
-	if len(store) != 2 || store[src("192.0.2.9")] == nil {
-		t.Errorf("%d values are left, want one source and the global one", len(store))
+	if n := sourcesIn(store); n != 1 || store[sourceKey("192.0.2.9")] == nil {
+		t.Errorf("%d sources are left, want one", n)
 	}
 }
 
 func TestRestoreRefusesWhatIsDamaged(t *testing.T) {
 	d, store := busy(t)
-	good, global := store[src(bad)], store[0]
+	good, global := store[sourceKey(bad)], store[stateKey{}]
 	flip := func(p []byte, i int) []byte {
 		p = append([]byte{}, p...)
 		p[i] ^= 1
@@ -65,24 +65,27 @@ func TestRestoreRefusesWhatIsDamaged(t *testing.T) {
 	extra := seal(append(append([]byte{}, good[:len(good)-4]...), 0))
 	for _, c := range []struct {
 		name  string
-		src   harvestwatch.Source
+		key   stateKey
 		value []byte
 		want  error
 	}{
-		{"nothing", src(bad), nil, ErrDamaged}, {"a bit", src(bad), flip(good, 9), ErrDamaged}, {"a bit of the sum", src(bad), flip(good, len(good)-1), ErrDamaged},
-		{"half", src(bad), good[:len(good)/2], ErrDamaged}, {"more", src(bad), extra, ErrDamaged}, {"the global one as a source", src(bad), global, ErrDamaged},
-		{"a source as the global one", 0, good, ErrDamaged}, {"another version", src(bad), old, ErrVersion},
+		{"nothing", sourceKey(bad), nil, ErrDamaged}, {"a bit", sourceKey(bad), flip(good, 9), ErrDamaged}, {"a bit of the sum", sourceKey(bad), flip(good, len(good)-1), ErrDamaged},
+		{"half", sourceKey(bad), good[:len(good)/2], ErrDamaged}, {"more", sourceKey(bad), extra, ErrDamaged}, {"the global one as a source", sourceKey(bad), global, ErrDamaged},
+		{"a source as the global one", stateKey{}, good, ErrDamaged}, {"another version", sourceKey(bad), old, ErrVersion},
+		{"a source as a prefix", stateKey{1, 7}, good, ErrDamaged}, {"a source as a page", stateKey{spaceDictionary, 0}, good, ErrDamaged},
+		{"a page too many", stateKey{spaceDictionary, wordPages}, good, ErrDamaged}, {"a ledger's", stateKey{spaceRecipients, 5}, good, ledger.ErrVersion},
+		{"of a space to come", stateKey{15, 5}, good, nil},
 	} {
-		if err := d.Restore(c.src, c.value); !errors.Is(err, c.want) {
+		if err := d.Restore(c.key.space, c.key.key, c.value); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
-	other := New(rules.Default(), Options{Key: [16]byte{1}})
-	if err := other.Restore(0, global); !errors.Is(err, ErrKey) || !other.Now().IsZero() {
+	other := New(classic(t), Options{Key: [16]byte{1}})
+	if err := other.Restore(0, 0, global); !errors.Is(err, ErrKey) || !other.Now().IsZero() {
 		t.Errorf("another key: %v", err)
 	}
-	after := map[harvestwatch.Source][]byte{}
-	save(restored(t, rules.Default(), Options{Key: testKey}, store), after)
+	after := map[stateKey][]byte{}
+	save(restored(t, classic(t), Options{Key: testKey}, store), after)
 	if len(after) != 1 {
 		t.Errorf("a restored detector has %d changes, want only the global one", len(after))
 	}
@@ -91,7 +94,7 @@ func TestRestoreRefusesWhatIsDamaged(t *testing.T) {
 // TestStateOutlivesAChangeOfRules holds that windows are kept for what is still counted, and dropped for the rest.
 func TestStateOutlivesAChangeOfRules(t *testing.T) {
 	_, store := busy(t)
-	def := rules.Default()
+	def := classic(t)
 	set := mustSet(t, def.Rules[3], def.Rules[1])
 	d := restored(t, set, Options{Key: testKey}, store)
 	if n := d.counted(src("192.0.2.5"), 1, 0); n != 4 {
@@ -103,7 +106,7 @@ func TestStateOutlivesAChangeOfRules(t *testing.T) {
 	if s := d.Standing(src("192.0.2.5")); s.Rule != "" {
 		t.Errorf("a standing before a rule that is gone: %+v", s)
 	}
-	b := &bench{t, d, set, true}
+	b := &bench{t: t, d: d, set: set, act: true}
 	if out := b.see(50, unknown(bad, "x@example.com")); !out.Blocked {
 		t.Error("the block is lost")
 	}
@@ -116,16 +119,20 @@ func FuzzRestore(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
 		d, _ := busy(t)
-		b := &bench{t, d, rules.Default(), true}
-		_ = d.Restore(src(bad), value)
-		_ = d.Restore(0, value)
+		b := &bench{t: t, d: d, set: classic(t), act: true}
+		all := func(value []byte) {
+			for space := range uint8(9) {
+				_ = d.Restore(space, uint64(src(bad)), value)
+				_ = d.Restore(space, 0, value)
+			}
+		}
+		all(value)
 		if len(value) >= 4 { // and once with a sum that is right
 			value = seal(append([]byte{}, value[:len(value)-4]...))
 		}
-		_ = d.Restore(src(bad), value)
-		_ = d.Restore(0, value)
-		if d.Restore(src("192.0.2.5"), value) == nil {
-			again := map[harvestwatch.Source][]byte{}
+		all(value)
+		if d.Restore(0, uint64(src("192.0.2.5")), value) == nil {
+			again := map[stateKey][]byte{}
 			save(d, again)
 		}
 		for i := range int64(30) { // whatever was taken in, the detector goes on
@@ -135,6 +142,16 @@ func FuzzRestore(f *testing.F) {
 			b.see(20+i, connect(bad))
 		}
 		d.Standing(src(bad))
-		save(d, map[harvestwatch.Source][]byte{})
+		save(d, map[stateKey][]byte{})
 	})
+}
+
+func sourcesIn(store map[stateKey][]byte) int {
+	n := 0
+	for k := range store {
+		if k.space == spaceSources && k.key != 0 {
+			n++
+		}
+	}
+	return n
 }

@@ -2,23 +2,27 @@ package detector
 
 import "github.com/harvestwatch/harvestwatch"
 
-// A record is what is kept of one source: these words, then one list for each counter. Records lie in chunks that
-// never move, and hold no pointer.
+// A record is what is kept of one source: these words, of which the last are lists of counters. Records lie in chunks
+// that never move, and hold no pointer.
 type record []uint32
 
 const (
 	wKeyLow   = iota // the source; 0: the record is free
 	wKeyHigh         //
 	wLast            // the latest counted second; in a free record the next free one
-	wSide            // the side record's number, and flags in the upper byte
+	wSide            // the side record's number; above it the day on which it was a suspect, and a flag
 	wNear            // standing: what was counted, and in the upper half the threshold
-	wNearRule        // standing: deliveries, and in the upper half the rule's index plus 1
+	wNearRule        // standing: deliveries, the rule's index plus 1, and what would be asked of a source that nothing speaks for
+	wMail            // the latest second of a MAIL command, as far as known
+	wUntil           // the latest second at which a window still asks for an entry of its lists; before the present: none does
 	wLists           // handles of lists
 )
 
 const (
-	flagSaved = 1 << 31 // Changes has told of this source
-	sideMask  = 1<<24 - 1
+	flagSaved    = 1 << 31 // Changes has told of this source
+	sideMask     = 1<<24 - 1
+	suspectShift = 24
+	suspectMask  = 127 << suspectShift // the day of the latest suspicion, 1 to 127; 0: none
 )
 
 func (r record) key() harvestwatch.Source {
@@ -39,6 +43,7 @@ const (
 // a small part of it. A slot holds a record's number and 8 bits of its source's hash; 0 is empty.
 type table struct {
 	hash   *hasher
+	direct bool       // sources are hashes themselves
 	stride int        // words of a record
 	recs   [][]uint32 // chunks
 	high   uint32     // the highest number ever used; numbers begin at 1
@@ -67,9 +72,19 @@ func (t *table) bytes() int {
 	return n
 }
 
+// place returns the hash by which a source's place is found.
+func (t *table) place(src harvestwatch.Source) uint64 {
+	if t.direct {
+		return uint64(src)
+	}
+	return t.hash.source(src)
+}
+
 // find returns the number of a source's record, or 0.
-func (t *table) find(src harvestwatch.Source) uint32 {
-	h := t.hash.source(src)
+func (t *table) find(src harvestwatch.Source) uint32 { return t.findAt(src, t.place(src)) }
+
+// findAt is find for who has the hash already.
+func (t *table) findAt(src harvestwatch.Source, h uint64) uint32 {
 	s := &t.shards[h&255]
 	if len(s.slots) == 0 {
 		return 0
@@ -102,7 +117,7 @@ func (t *table) insert(src harvestwatch.Source) uint32 {
 	}
 	t.rec(id).setKey(src)
 	t.count++
-	h := t.hash.source(src)
+	h := t.place(src)
 	s := &t.shards[h&255]
 	if s.used*5 >= len(s.slots)*4 {
 		t.growShard(s)
@@ -126,7 +141,7 @@ func (t *table) growShard(s *shard) {
 	s.slots = make([]uint32, max(8, 2*len(old)))
 	for _, slot := range old {
 		if slot != 0 {
-			s.place(t.hash.source(t.rec(slot&sideMask).key()), slot&sideMask)
+			s.place(t.place(t.rec(slot&sideMask).key()), slot&sideMask)
 		}
 	}
 }
@@ -134,7 +149,7 @@ func (t *table) growShard(s *shard) {
 // delete takes a record out of the table. Its lists must have been given back.
 func (t *table) delete(id uint32) {
 	r := t.rec(id)
-	h := t.hash.source(r.key())
+	h := t.place(r.key())
 	s := &t.shards[h&255]
 	mask := uint64(len(s.slots) - 1)
 	i := h >> 16 & mask
@@ -143,7 +158,7 @@ func (t *table) delete(id uint32) {
 	}
 	// Whoever stands after the hole and could stand in it moves up, so that searches still end at an empty slot.
 	for j := (i + 1) & mask; s.slots[j] != 0; j = (j + 1) & mask {
-		home := t.hash.source(t.rec(s.slots[j]&sideMask).key()) >> 16 & mask
+		home := t.place(t.rec(s.slots[j]&sideMask).key()) >> 16 & mask
 		if (j-home)&mask >= (j-i)&mask {
 			s.slots[i] = s.slots[j]
 			i = j

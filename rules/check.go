@@ -8,8 +8,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/harvestwatch/harvestwatch"
 )
 
 // problem is what is wrong with one rule, before anybody knows where in a file that stands.
@@ -41,7 +39,8 @@ func check(s *Set) *problem {
 	}
 	for i := range s.Rules {
 		r := &s.Rules[i]
-		for _, f := range []func(*Rule) *problem{checkNames, checkEvents, checkConditions, checkGood, checkSuccess, checkLadder} {
+		for _, f := range []func(*Rule) *problem{checkNames, checkEvents, checkKeys, checkDistinct, checkOnly, checkConditions, checkBucket,
+			checkShare, checkGood, checkUnless, checkSuccess, checkShared, checkFactors, checkLadder, checkBounds} {
 			if p := f(r); p != nil {
 				p.rule = i
 				return p
@@ -78,32 +77,23 @@ func checkNames(r *Rule) *problem {
 	return nil
 }
 
-// The kinds that speak for a source, or are not its doing, count in no rule.
-var never = []harvestwatch.Kind{harvestwatch.Delivered, harvestwatch.AuthOK, harvestwatch.ServerError}
-
-// withRecipient are the kinds that name a recipient.
-var withRecipient = []harvestwatch.Kind{harvestwatch.RcptUnknown, harvestwatch.RcptRelayDenied, harvestwatch.RcptRefused, harvestwatch.RcptOK,
-	harvestwatch.SpamRefused}
-
 func checkEvents(r *Rule) *problem {
-	if len(r.Events) == 0 {
+	if r.Blocks && len(r.Events) > 0 {
+		return &problem{0, "events", "blocked sources are counted, and kinds of event too", "make two rules of it"}
+	}
+	if len(r.Events) == 0 && !r.Blocks {
 		return &problem{0, "events", "no kind of event is named", `name what counts, as in events = ["rcpt_unknown"]`}
 	}
 	for i, k := range r.Events {
 		at := fmt.Sprintf("events.%d", i)
 		switch {
-		case k.String() == "" || slices.Contains(never, k):
-			return &problem{0, at, fmt.Sprintf("%q can't be held against a source", k), "name a kind that a source is to blame for, as rcpt_unknown"}
+		case kind(k) == blocked:
+			return &problem{0, at, `"blocked" is counted alone`, `write events = ["blocked"], or leave it out`}
+		case k.String() == "":
+			return &problem{0, at, fmt.Sprintf("%d is no kind of event", k), "name kinds of event: " + strings.Join(kinds(), ", ")}
 		case slices.Contains(r.Events[:i], k):
 			return &problem{0, at, fmt.Sprintf("%s is named twice", k), "name each kind once"}
-		case r.Distinct == Recipient && !slices.Contains(withRecipient, k):
-			return &problem{0, "distinct", fmt.Sprintf("an event of kind %s has no recipient", k), `use distinct = "none", or events that begin with rcpt_`}
-		case r.Distinct == UserMinute && k != harvestwatch.AuthFail:
-			return &problem{0, "distinct", fmt.Sprintf("an event of kind %s has no user", k), `use distinct = "none", or events = ["auth_fail"]`}
 		}
-	}
-	if int(r.Distinct) >= len(distinctNames) {
-		return &problem{0, "distinct", "no such way to count", `use "none", "recipient" or "user/minute"`}
 	}
 	return nil
 }
@@ -116,42 +106,37 @@ func period(path string, d, limit time.Duration) *problem {
 	return nil
 }
 
-func checkConditions(r *Rule) *problem {
-	if len(r.Conditions) < 1 || len(r.Conditions) > 8 {
-		return &problem{0, "when", fmt.Sprintf("%d conditions", len(r.Conditions)), `give 1 to 8, as in when = [{ window = "1h", at_least = 10 }]`}
-	}
-	for i, c := range r.Conditions {
-		at := fmt.Sprintf("when.%d.", i)
-		if p := period(at+"window", c.Window, MaxWindow); p != nil {
-			return p
-		}
-		if c.AtLeast < 1 || c.AtLeast > MaxAtLeast {
-			return &problem{0, at + "at_least", fmt.Sprintf("%d is out of bounds", c.AtLeast), fmt.Sprintf("use 1 to %d", MaxAtLeast)}
-		}
-		if r.Bucket != 0 && r.Bucket > 0 && (c.Window%r.Bucket != 0 || c.Window/r.Bucket > MaxBuckets) {
-			return &problem{0, at + "window", fmt.Sprintf("%s is not made of whole buckets of %s", FormatDuration(c.Window), FormatDuration(r.Bucket)),
-				fmt.Sprintf("use a multiple of the bucket, at most %d of them", MaxBuckets)}
-		}
-	}
-	if r.Bucket == 0 {
-		return nil
-	}
-	if r.Distinct != Each {
-		return &problem{0, "bucket", "buckets count events, not distinct ones", `leave bucket out, or use distinct = "none"`}
-	}
-	return period("bucket", r.Bucket, MaxWindow)
-}
-
 func checkGood(r *Rule) *problem {
 	hundred := r.GoodFactor * 100
 	if !(r.GoodFactor >= 0 && r.GoodFactor <= MaxFactor) || math.Abs(hundred-math.Round(hundred)) > 1e-6 {
 		return &problem{0, "good_factor", fmt.Sprintf("%v is out of bounds", r.GoodFactor), fmt.Sprintf("use 0 to %v, with two decimals at most", MaxFactor)}
 	}
+	if r.GoodFactor > 0 && r.by(ByPrefix) {
+		return &problem{0, "good_factor", "recipients are counted for a source, not for a prefix", "use unless_delivered_within, unless_credited or share"}
+	}
 	if p := period("good_window", r.GoodWindow, MaxWindow); p != nil {
 		return p
 	}
-	if r.UnlessDeliveredWithin != 0 {
-		return period("unless_delivered_within", r.UnlessDeliveredWithin, MaxWindow)
+	return nil
+}
+
+// checkUnless checks for how long a rule rests.
+func checkUnless(r *Rule) *problem {
+	for _, u := range []struct {
+		path   string
+		d      time.Duration
+		prefix bool // it can be asked about a whole prefix
+	}{{"unless_delivered_within", r.UnlessDeliveredWithin, true}, {"unless_mail_within", r.UnlessMailWithin, false},
+		{"unless_success_within", r.UnlessSuccessWithin, false}} {
+		if u.d == 0 {
+			continue
+		}
+		if p := period(u.path, u.d, MaxWindow); p != nil {
+			return p
+		}
+		if !u.prefix && r.by(ByPrefix) {
+			return &problem{0, u.path, "that is known of a source, not of a prefix", "use unless_delivered_within or unless_credited"}
+		}
 	}
 	return nil
 }
@@ -170,8 +155,12 @@ func checkSuccess(r *Rule) *problem {
 	if a.Users < 0 || a.Users > MaxUsers {
 		return &problem{0, "after_success.users", fmt.Sprintf("%d is out of bounds", a.Users), fmt.Sprintf("use 0 to %d", MaxUsers)}
 	}
-	if a.Users > 0 && r.Distinct != UserMinute {
-		return &problem{0, "after_success.users", "users are only known where they are counted", `use distinct = "user/minute", or leave users out`}
+	if a.Users > 0 && r.Distinct != UserMinute && r.Distinct != User {
+		return &problem{0, "after_success.users", "users are only known where they are counted",
+			`use distinct = "user/minute" or "user", or leave users out`}
+	}
+	if r.by(ByPrefix) {
+		return &problem{0, "after_success", "a login is known of a source, not of a prefix", `leave it out, or use key = "source"`}
 	}
 	return nil
 }

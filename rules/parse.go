@@ -5,15 +5,11 @@ import (
 	_ "embed" // the default rules
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
-
-	"github.com/harvestwatch/harvestwatch"
 )
 
 //go:embed default.toml
@@ -60,93 +56,6 @@ func Default() *Set {
 // DefaultFile returns the text of the file that Default reads, as a beginning for one's own.
 func DefaultFile() string { return defaultTOML }
 
-// file is a rule file as TOML has it.
-type file struct {
-	Rule []fileRule `toml:"rule"`
-}
-
-type fileRule struct {
-	Name         string          `toml:"name"`
-	Text         string          `toml:"text"`
-	Mode         Mode            `toml:"mode"`
-	Events       []kind          `toml:"events"`
-	Distinct     Distinct        `toml:"distinct"`
-	Bucket       duration        `toml:"bucket"`
-	When         []fileCondition `toml:"when"`
-	GoodFactor   float64         `toml:"good_factor"`
-	GoodWindow   duration        `toml:"good_window"`
-	Unless       duration        `toml:"unless_delivered_within"`
-	AfterSuccess *fileSuccess    `toml:"after_success"`
-	Ladder       []duration      `toml:"ladder"`
-	Probation    *float64        `toml:"probation"`
-}
-
-type fileCondition struct {
-	Window  duration `toml:"window"`
-	AtLeast int      `toml:"at_least"`
-}
-
-type fileSuccess struct {
-	Within  duration `toml:"within"`
-	AtLeast int      `toml:"at_least"`
-	Users   int      `toml:"users"`
-}
-
-type duration time.Duration
-
-// UnmarshalText reads a duration of a rule file.
-func (d *duration) UnmarshalText(text []byte) error {
-	v, err := ParseDuration(string(text))
-	if err != nil || v <= 0 {
-		return fmt.Errorf("%.40q is no duration above zero", text)
-	}
-	*d = duration(v)
-	return nil
-}
-
-type kind harvestwatch.Kind
-
-// UnmarshalText reads the name of a kind of event.
-func (k *kind) UnmarshalText(text []byte) error {
-	v, ok := harvestwatch.KindOf(string(text))
-	if !ok {
-		return fmt.Errorf("%.40q is no kind of event that a rule can count", text)
-	}
-	*k = kind(v)
-	return nil
-}
-
-// kinds returns the names of what a rule may count.
-func kinds() []string {
-	var list []string
-	for k := harvestwatch.Kind(1); int(k) < harvestwatch.Kinds; k++ {
-		if !slices.Contains(never, k) {
-			list = append(list, k.String())
-		}
-	}
-	return list
-}
-
-// UnmarshalText reads a mode's name.
-func (m *Mode) UnmarshalText(text []byte) error {
-	i := slices.Index(modeNames[:], string(text))
-	if i < 1 {
-		return fmt.Errorf("%.40q is no mode", text)
-	}
-	*m = Mode(i)
-	return nil
-}
-
-// UnmarshalText reads the name of a way to count.
-func (d *Distinct) UnmarshalText(text []byte) error {
-	i := slices.Index(distinctNames[:], string(text))
-	if i < 0 {
-		return fmt.Errorf("%.40q is no way to count", text)
-	}
-	*d = Distinct(i)
-	return nil
-}
-
 // Parse reads a rule file. The name is only said in errors, which are of type *Error: a key that no rule has is one,
 // and so is every value out of its bounds. The data is not kept.
 func Parse(name string, data []byte) (*Set, error) {
@@ -164,66 +73,23 @@ func Parse(name string, data []byte) (*Set, error) {
 		return nil, decodeError(name, data, err)
 	}
 	s := &Set{}
+	var p *problem
 	for i := range f.Rule {
-		s.Rules = append(s.Rules, f.Rule[i].rule())
+		r, wrong := f.Rule[i].rule()
+		s.Rules = append(s.Rules, r)
+		if wrong != nil && p == nil {
+			wrong.rule, p = i, wrong
+		}
 	}
-	if p := check(s); p != nil {
+	if p == nil {
+		p = check(s)
+	}
+	if p != nil {
 		line, column := locate(data, p.rule, p.path)
 		return nil, &Error{File: name, Line: line, Column: column, Key: p.key(s), Problem: p.problem, Remedy: p.remedy}
 	}
 	return s, nil
 }
-
-func (f *fileRule) rule() Rule {
-	r := Rule{Name: f.Name, Text: f.Text, Mode: f.Mode, Distinct: f.Distinct, Bucket: time.Duration(f.Bucket),
-		GoodFactor: f.GoodFactor, GoodWindow: time.Duration(f.GoodWindow), UnlessDeliveredWithin: time.Duration(f.Unless)}
-	for _, k := range f.Events {
-		r.Events = append(r.Events, harvestwatch.Kind(k))
-	}
-	for _, c := range f.When {
-		r.Conditions = append(r.Conditions, Condition{time.Duration(c.Window), c.AtLeast})
-	}
-	for _, d := range f.Ladder {
-		r.Ladder = append(r.Ladder, time.Duration(d))
-	}
-	if a := f.AfterSuccess; a != nil {
-		r.AfterSuccess = AfterSuccess{time.Duration(a.Within), a.AtLeast, a.Users}
-	}
-	fill(&r)
-	if f.Probation != nil {
-		r.Probation = *f.Probation
-	}
-	if f.AfterSuccess != nil && r.AfterSuccess == (AfterSuccess{}) {
-		r.AfterSuccess.AtLeast = -1 // an empty table is refused, not taken for none
-	}
-	return r
-}
-
-// wants says what each key of a rule is to hold, for the person who wrote something else.
-var wants = map[string]string{
-	"name":                    `write a short name, as in name = "harvest"`,
-	"text":                    `write one sentence in quotation marks`,
-	"mode":                    `use "enforce", "observe" or "alert"`,
-	"events":                  `name kinds of event, as in events = ["rcpt_unknown"]; there are ` + strings.Join(kinds(), ", "),
-	"distinct":                `use "none", "recipient" or "user/minute"`,
-	"bucket":                  `write a duration, as in bucket = "5s"`,
-	"when":                    `write conditions, as in when = [{ window = "1h", at_least = 10 }]`,
-	"window":                  `write a duration, as in window = "1h"`,
-	"at_least":                `write a whole number without quotation marks`,
-	"good_factor":             `write a number, as in good_factor = 2.0`,
-	"good_window":             `write a duration, as in good_window = "24h"`,
-	"unless_delivered_within": `write a duration, as in "10m"`,
-	"after_success":           `write after_success = { within = "30d", at_least = 50, users = 5 }`,
-	"within":                  `write a duration, as in within = "30d"`,
-	"users":                   `write a whole number without quotation marks`,
-	"ladder":                  `write durations, as in ladder = ["1h", "4h", "24h", "7d"]`,
-	"probation":               `write a number, as in probation = 0.5`,
-	"rule":                    `begin each rule with a line [[rule]]`,
-}
-
-// keysOfRule are the keys that a [[rule]] may have.
-const keysOfRule = "name, text, mode, events, distinct, bucket, when (window, at_least), good_factor, good_window, " +
-	"unless_delivered_within, after_success (within, at_least, users), ladder, probation"
 
 // decodeError says a decoder's error in our words.
 func decodeError(name string, data []byte, err error) error {

@@ -45,9 +45,13 @@ func plainPath(path string) string {
 }
 
 // known are the keys of a rule file.
-var known = strings.Fields(`rule rule.name rule.text rule.mode rule.events rule.distinct rule.bucket rule.when rule.when.window rule.when.at_least
-	rule.good_factor rule.good_window rule.unless_delivered_within rule.after_success rule.after_success.within rule.after_success.at_least
-	rule.after_success.users rule.ladder rule.probation`)
+var known = strings.Fields(`rule rule.name rule.text rule.mode rule.events rule.only rule.key rule.distinct rule.bucket
+	rule.when rule.when.window rule.when.at_least rule.when.at_least_v6 rule.when.seconds rule.when.open rule.when.sources rule.when.no_user
+	rule.share rule.against rule.good_factor rule.good_window
+	rule.unless_delivered_within rule.unless_mail_within rule.unless_success_within rule.unless_credited
+	rule.after_success rule.after_success.within rule.after_success.at_least rule.after_success.users
+	rule.shared rule.shared.within rule.shared.sources rule.shared.names
+	rule.credit_factor rule.verified_factor rule.listed_factor rule.ladder rule.probation`)
 
 func walk(data []byte) *walker {
 	w := &walker{starts: []int{0}, places: map[string][2]int{}, paths: map[[2]int]string{}, values: map[[2]int]bool{}, counts: map[string]int{}}

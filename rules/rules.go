@@ -1,8 +1,9 @@
 // Package rules holds what is held against a source, as data, and judges what follows from an offence. It reads rule
 // files (TOML, strict), carries the default ones, says each rule in plain words, and turns an offence into a decision:
-// the ladder of block times, the networks that are never blocked, the breaker against too many blocks. It counts
-// nothing and remembers no source, that is the detector's job; it asks neither a clock nor the network, and it starts
-// no goroutine. A Set is read only once made and may be shared; a Judge belongs to one goroutine.
+// the ladder of block times, the lists of who is never and who is always blocked, the steps of a roll-out, the breaker
+// against too many blocks. It counts nothing and remembers no source, that is the detector's job; it asks neither a
+// clock nor the network, and it starts no goroutine. A Set and Lists are read only once made and may be shared; a Judge
+// belongs to one goroutine.
 package rules
 
 import (
@@ -27,11 +28,23 @@ const (
 	MaxSteps   = 8                   // steps of a ladder
 	MaxBuckets = 120                 // buckets in a window
 	MaxUsers   = 100                 // distinct users that after_success may demand
+	MaxSeconds = 1 << 20             // connection-seconds that a condition may ask for
+	MaxKeys    = 2                   // keys of a rule
+	MaxEntries = 4096                // entries of any list that is kept of a source or key (Rule.Entries)
 )
 
 // DefaultGoodWindow is the window of deliveries for a rule that names none: a day, so that last night's mail speaks
 // for a source in the morning.
 const DefaultGoodWindow = 24 * time.Hour
+
+// DefaultCreditFactor is how much more it takes for a source that has delivered good mail for a while.
+const DefaultCreditFactor = 4.0
+
+// CreditedBlock and CreditedDay bound the blocks of a source with credit: each, and together within 24 hours.
+const (
+	CreditedBlock = time.Hour
+	CreditedDay   = 4 * time.Hour
+)
 
 // Mode says how far a rule may go. The program's own mode bounds it further.
 type Mode uint8
@@ -53,7 +66,7 @@ func (m Mode) String() string {
 	return modeNames[m]
 }
 
-// Distinct says which events of a source count as one.
+// Distinct says which events count as one.
 type Distinct uint8
 
 // The ways to count.
@@ -61,9 +74,12 @@ const (
 	Each       Distinct = iota // every event counts
 	Recipient                  // one for each recipient, however often it was tried; an event without one counts by itself
 	UserMinute                 // one for each pair of user name and minute; all events without a name are of one user
+	User                       // one for each user name; an event without a name doesn't count
+	Domain                     // one for each domain of a recipient; an event without one doesn't count
+	Client                     // one for each source
 )
 
-var distinctNames = [...]string{"none", "recipient", "user/minute"}
+var distinctNames = [...]string{"none", "recipient", "user/minute", "user", "domain", "source"}
 
 // String returns the name in a rule file.
 func (d Distinct) String() string {
@@ -73,10 +89,59 @@ func (d Distinct) String() string {
 	return distinctNames[d]
 }
 
-// Condition is reached when at least AtLeast were counted in the Window, what speaks for the source not yet added.
+// Key says whose events a rule adds up.
+type Key uint8
+
+// The keys. For all but BySource and ByPrefix the offence is that of the source whose event reached, or stands above,
+// the threshold: the key's members are answerable one by one.
+const (
+	BySource       Key = iota // the source: an IPv4 address, an IPv6 /64
+	ByPrefix                  // the IPv4 /24 or IPv6 /48 around it; the offence and its block are the prefix's
+	ByHelo                    // the HELO name in a normal form: lower case, runs of digits as one; no address literals
+	BySenderDomain            // the domain of the envelope sender; neither the null sender nor a free mail provider's domain
+	ByUser                    // the name given for authentication
+)
+
+var keyNames = [...]string{"source", "prefix", "helo", "sender_domain", "user"}
+
+// String returns the name in a rule file.
+func (k Key) String() string {
+	if int(k) >= len(keyNames) {
+		return ""
+	}
+	return keyNames[k]
+}
+
+// Only narrows down which events of the named kinds count.
+type Only uint8
+
+// The restrictions.
+const (
+	AllEvents  Only = iota
+	NullSender      // only events with the null sender; without this, none of RcptUnknown with the null sender counts
+	IdleOnly        // only disconnects of sessions without MAIL
+)
+
+var onlyNames = [...]string{"", "null_sender", "idle"}
+
+// String returns the name in a rule file.
+func (o Only) String() string {
+	if int(o) >= len(onlyNames) {
+		return ""
+	}
+	return onlyNames[o]
+}
+
+// Condition is reached when at least AtLeast were counted in the Window, what speaks for the source not yet added, and
+// the other bounds that are set are reached too. Of AtLeast, Seconds and Open exactly one is set.
 type Condition struct {
-	Window  time.Duration // whole seconds, 1 s to MaxWindow; half open: what is exactly Window old no longer counts
-	AtLeast int           // 1 to MaxAtLeast
+	Window    time.Duration // whole seconds, 1 s to MaxWindow; half open: what is exactly Window old no longer counts
+	AtLeast   int           // events, or distinct ones; 1 to MaxAtLeast
+	AtLeastV6 int           // the same for an IPv6 source or prefix; 0: as AtLeast
+	Seconds   int           // connection-seconds: how long the counted disconnects had been connected, added up; 1 to MaxSeconds
+	Open      int           // simultaneous connections: begun in the Window and not ended; 1 to MaxAtLeast
+	Sources   int           // for a rule with a Key: and from so many distinct sources; 0 to MaxAtLeast
+	NoUser    bool          // with distinct users: only those that the site certainly doesn't have count, role names excepted
 }
 
 // AfterSuccess asks for more from a source that lately authenticated with success. The zero value asks for nothing.
@@ -86,23 +151,52 @@ type AfterSuccess struct {
 	Users   int           // and so many distinct named users must be among what was counted
 }
 
+// Shared lets a recipient that others guessed before count more, and demands some of them: harvesters share their word
+// lists. The zero value doesn't.
+type Shared struct {
+	Within  time.Duration // how far back blocked sources are asked; whole days, at most 7 d
+	Sources int           // so many different blocked sources must have tried the recipient; 2 to 1000
+	Names   int           // a source must have tried so many such recipients for the rule to fire; each of them counts double
+}
+
 // Rule says what to count, over which window, up to which threshold, and what follows.
 type Rule struct {
 	Name       string              // lower case letters, digits and hyphens, at most 32
 	Text       string              // the reason in a sentence, for people
 	Mode       Mode                //
-	Events     []harvestwatch.Kind // the kinds that count; of RcptUnknown only lasting refusals, none of the null sender or of an event with a User
+	Events     []harvestwatch.Kind // the kinds that count; of RcptUnknown only lasting refusals, none of an event with a User
+	Blocks     bool                // instead of Events: sources that are blocked, or would be, by a rule that is not on trial count, one for each source
+	Only       Only                //
+	Keys       []Key               // whose events are added up; none is BySource alone. Of several each must reach the threshold
 	Distinct   Distinct            //
 	Bucket     time.Duration       // if not 0, time is counted in steps of so much (only with Each): coarser, smaller
 	Conditions []Condition         // one of them is enough
+	Share      float64             // if not 0, what was counted must be at least this share of it and of Against together, in the same window
+	Against    []harvestwatch.Kind // what counts as the other share; with Blocks it is the active sources of the prefix, and left empty
 	GoodFactor float64             // what each distinct recipient that the source delivered to adds to the threshold; two decimals
 	GoodWindow time.Duration       // in which deliveries are counted; at least the condition's window is taken
 
-	UnlessDeliveredWithin time.Duration // the rule rests so long after a delivery of the source; 0: never
+	UnlessDeliveredWithin time.Duration // the rule rests so long after a delivery of the source, and of the key; 0: never
+	UnlessMailWithin      time.Duration // and so long after the source gave a MAIL command, as far as the log shows; 0: never
+	UnlessSuccessWithin   time.Duration // and so long after a successful login from the source; 0: never
+	UnlessCredited        bool          // the rule rests for a source with credit, and for a key with a credited member
 	AfterSuccess          AfterSuccess
+	Shared                Shared
+
+	CreditFactor   float64 // what the thresholds are multiplied by for a source with credit; 1 to 10
+	VerifiedFactor float64 // … with a verified name that fits its HELO and looks like no access line; 1 to 10
+	ListedFactor   float64 // … that a block list has, and that neither credit nor a verified name speaks for; above 0, up to 1
 
 	Ladder    []time.Duration // how long the first, second, … offence is blocked; the last step repeats; empty for Alert
 	Probation float64         // what the thresholds are multiplied by for a day after a block's end, rounded up; 1: nothing
+}
+
+// V6 returns the condition's number of events for an IPv6 source or prefix.
+func (c *Condition) V6() int {
+	if c.AtLeastV6 > 0 {
+		return c.AtLeastV6
+	}
+	return c.AtLeast
 }
 
 // Credit returns what deliveries to so many distinct recipients add to the thresholds of the rule: the good factor
@@ -139,11 +233,23 @@ func New(list ...Rule) (*Set, error) {
 
 // fill sets what a rule leaves out.
 func fill(r *Rule) {
+	if len(r.Keys) == 0 || len(r.Keys) == 1 && r.Keys[0] == BySource {
+		r.Keys = nil
+	}
 	if r.GoodWindow == 0 {
 		r.GoodWindow = DefaultGoodWindow
 	}
 	if r.Probation == 0 {
 		r.Probation = 0.5
+	}
+	if r.CreditFactor == 0 {
+		r.CreditFactor = DefaultCreditFactor
+	}
+	if r.VerifiedFactor == 0 {
+		r.VerifiedFactor = 1
+	}
+	if r.ListedFactor == 0 {
+		r.ListedFactor = 1
 	}
 }
 

@@ -53,9 +53,24 @@ func (d *daemon) adoptFirewall(ctx context.Context) error {
 	return d.st.Commit(ctx, batch)
 }
 
-// adoptObserved turns would-be blocks that still hold into blocks: the daemon observed, and now enforces.
+// inForce reports whether what the offence offends against blocks in earnest: a rule that is not on trial, or the deny list
+// as it is now.
+func (d *daemon) inForce(o *harvestwatch.Offence) bool {
+	if o.Rule == rules.DenyRule {
+		_, denied := d.spared.lists.Load().Denied(o.Addr, o.Name)
+		return denied
+	}
+	r, known := d.set.Rule(o.Rule)
+	return known && r.Mode == rules.Enforce
+}
+
+// adoptObserved turns would-be blocks that still hold into blocks: the daemon observed, and now enforces. During a roll-out
+// it doesn't: nothing is to be blocked before its time.
 func (d *daemon) adoptObserved(ctx context.Context, records []store.Record) error {
 	now := d.p.now()
+	if d.rolloutStep(now) != "" {
+		return nil
+	}
 	freed, err := released(ctx, &d.st.Reader, now)
 	if err != nil {
 		return err
@@ -64,18 +79,17 @@ func (d *daemon) adoptObserved(ctx context.Context, records []store.Record) erro
 	n := 0
 	for i := range records { // the newest first
 		dec := &records[i].Decision
-		r, known := d.set.Rule(dec.Offence.Rule)
-		if blocked[dec.Offence.Source] || !known || r.Mode != rules.Enforce || !dec.Until.After(now) {
+		if blocked[dec.Offence.Source] || !d.inForce(&dec.Offence) || !dec.Until.After(now) {
 			continue
 		}
 		blocked[dec.Offence.Source] = true
-		prefix := dec.Offence.Source.Prefix()
-		if _, never := d.never.Overlaps(prefix); never || dec.Action != harvestwatch.ActObserve || freed[prefix.String()].After(dec.Offence.Fired) {
+		prefix := dec.Offence.Target()
+		if _, never := d.spared.Overlaps(prefix); never || dec.Action != harvestwatch.ActObserve || freed[prefix.String()].After(dec.Offence.Fired) {
 			continue
 		}
 		b := harvestwatch.Block{Prefix: prefix, From: now, Until: dec.Until, Rule: dec.Offence.Rule,
 			Level: dec.Offence.Level, Reason: "decided while observing: " + dec.Reason}
-		if _, err := d.st.AddBlock(ctx, b, store.Audit{Time: now, Who: "harvestwatch", What: "enforce", Text: b.Prefix.String()}); err != nil {
+		if _, err := d.st.AddBlock(ctx, b, store.Audit{Time: now, Who: guardName, What: auditEnforce, Text: b.Prefix.String()}); err != nil {
 			return err
 		}
 		n++

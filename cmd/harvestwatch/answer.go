@@ -25,7 +25,36 @@ type statusAnswer struct {
 	Late      int64         `json:"late"`      // events too old for every window, since the start
 	Future    int64         `json:"future"`    // events with stamps ahead of the clock, since the start
 	Active    int           `json:"active_blocks"`
+	Guards    guardStatus   `json:"guards"`
 	Firewall  *fwStatus     `json:"firewall,omitempty"` // absent while observing
+}
+
+// guardStatus is what the guards of the whole site have in hand.
+type guardStatus struct {
+	Rollout    string            `json:"rollout"`            // which step it is in, "" for all of it
+	Allowed    int               `json:"allowed"`            // entries of the accept list
+	Denied     int               `json:"denied"`             // entries of the deny list
+	Providers  int               `json:"providers"`          // networks of providers that are spared
+	Problems   []string          `json:"problems,omitempty"` // of the lists
+	Stale      string            `json:"stale,omitempty"`    // which providers' networks are old
+	BlockLists []blockListStatus `json:"block_lists,omitempty"`
+	Asked      int64             `json:"asked"`             // suspects that the DNS was asked about, since the start
+	Notices    []noticeStatus    `json:"notices,omitempty"` // the latest, the newest first
+}
+
+// blockListStatus is one block list.
+type blockListStatus struct {
+	Zone    string `json:"zone"`
+	Usable  bool   `json:"usable"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// noticeStatus is what a guard of the whole site said.
+type noticeStatus struct {
+	Guard  string    `json:"guard"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"`
 }
 
 // inputStatus is one followed log.
@@ -95,7 +124,12 @@ func (d *daemon) status(ctx context.Context) (*statusAnswer, error) {
 			s.Firewall.Refusal = st.Refused[0].Err.Error()
 		}
 	}
+	s.Guards = d.guardStatus()
 	err = d.do(ctx, func() {
+		for i := len(d.notices) - 1; i >= 0; i-- {
+			n := d.notices[i]
+			s.Guards.Notices = append(s.Guards.Notices, noticeStatus{n.Guard, n.At, n.Until, n.Reason})
+		}
 		s.Sources = d.det.Stats().Sources
 		s.Decisions, s.Late, s.Future = d.stats.decisions, d.stats.late, d.stats.future
 		for _, in := range d.inputs {
@@ -107,8 +141,13 @@ func (d *daemon) status(ctx context.Context) (*statusAnswer, error) {
 	return s, err
 }
 
-// auditUnblock is what the audit calls an unblocking.
-const auditUnblock = "unblock"
+// What the audit calls what was done. A guard of the whole site has its own name there.
+const (
+	auditBlock   = "block"
+	auditUnblock = "unblock"
+	auditEnforce = "enforce" // what was decided while observing was put into effect
+	auditSpare   = "spare"   // why a guard ended the blocks of a prefix, which begins the text
+)
 
 // Bounds of a block made by hand.
 const (
@@ -127,8 +166,8 @@ func (d *daemon) block(ctx context.Context, a blockArgs) (*harvestwatch.Block, e
 	if !a.Prefix.IsValid() || a.For < minManual || a.For > maxManual {
 		return nil, fmt.Errorf("block %s for %s: the time must be from %s to %s", a.Prefix, a.For, minManual, maxManual)
 	}
-	if name, ok := d.never.Overlaps(a.Prefix); ok {
-		return nil, fmt.Errorf("%s is never blocked (%s): take it off the never-list first, if it is there by the configuration", a.Prefix, name)
+	if name, ok := d.spared.Overlaps(a.Prefix); ok {
+		return nil, fmt.Errorf("%s is never blocked (%s): take it off that list first, if it is one of yours", prefixText(a.Prefix), name)
 	}
 	if !d.enf.Caps().Supports(a.Prefix) {
 		return nil, fmt.Errorf("%s: %s takes IPv4 prefixes of %v bits and IPv6 prefixes of %v bits", a.Prefix, d.enf.Name(),
@@ -136,7 +175,7 @@ func (d *daemon) block(ctx context.Context, a blockArgs) (*harvestwatch.Block, e
 	}
 	now := d.p.now()
 	b := harvestwatch.Block{Prefix: a.Prefix, From: now, Until: now.Add(a.For), Rule: "manual", Reason: a.Reason}
-	audit := store.Audit{Time: now, Who: a.Who, What: "block", Text: fmt.Sprintf("%s for %s: %s", a.Prefix, a.For, a.Reason)}
+	audit := store.Audit{Time: now, Who: a.Who, What: auditBlock, Text: fmt.Sprintf("%s for %s: %s", a.Prefix, a.For, a.Reason)}
 	b, err := d.st.AddBlock(ctx, b, audit)
 	if err != nil {
 		return nil, err
@@ -207,7 +246,11 @@ func (d *daemon) release(ctx context.Context, prefixes []netip.Prefix) error {
 	for _, p := range prefixes {
 		if src, ok := harvestwatch.ParseSource(p.String()); ok {
 			d.det.Release(src, d.det.Now())
+		} else if first, ok := harvestwatch.SourceOf(p.Addr()); ok {
+			d.det.ReleasePrefix(first, d.det.Now())
 		}
 	}
-	return d.st.Commit(context.WithoutCancel(ctx), &store.Batch{Now: d.p.now(), Windows: d.changedWindows()})
+	batch := &store.Batch{Now: d.p.now()}
+	d.changes(batch)
+	return d.st.Commit(context.WithoutCancel(ctx), batch)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/user"
 	"strconv"
@@ -58,6 +59,9 @@ func (s *statusAnswer) healthy() bool {
 			return false
 		}
 	}
+	if len(s.Guards.Problems) > 0 {
+		return false
+	}
 	return s.Firewall == nil || s.Firewall.InStep && s.Firewall.Refused == 0
 }
 
@@ -82,6 +86,7 @@ func (p *program) printStatus(s *statusAnswer) error {
 	fmt.Fprintf(w, "sources\t%d in mind\n", s.Sources)
 	fmt.Fprintf(w, "decisions\t%d since the start; %d events came too late, %d lie in the future\n", s.Decisions, s.Late, s.Future)
 	fmt.Fprintf(w, "blocks\t%d active\n", s.Active)
+	printGuards(w, &s.Guards)
 	switch f := s.Firewall; {
 	case f == nil:
 		fmt.Fprintf(w, "firewall\tnot touched\n")
@@ -94,6 +99,32 @@ func (p *program) printStatus(s *statusAnswer) error {
 		fmt.Fprintf(w, "refused\t%d blocks are not in effect: %s\n", f.Refused, report.Quote(f.Refusal))
 	}
 	return w.Flush()
+}
+
+func printGuards(w io.Writer, g *guardStatus) {
+	if g.Rollout != "" {
+		fmt.Fprintf(w, "roll-out\t%s\n", g.Rollout)
+	}
+	fmt.Fprintf(w, "lists\t%d allowed, %d denied, %d networks of mail providers\n", g.Allowed, g.Denied, g.Providers)
+	for _, p := range g.Problems {
+		fmt.Fprintf(w, "lists\tPROBLEM: %s\n", report.Quote(p))
+	}
+	if g.Stale != "" {
+		fmt.Fprintf(w, "providers\t%s\n", g.Stale)
+	}
+	for _, b := range g.BlockLists {
+		state := "usable"
+		switch {
+		case !b.Usable && b.Problem == "":
+			state = "not needed yet"
+		case !b.Usable:
+			state = "NOT USABLE: " + report.Quote(b.Problem)
+		}
+		fmt.Fprintf(w, "block list\t%s\t%s\n", b.Zone, state)
+	}
+	for _, n := range g.Notices {
+		fmt.Fprintf(w, "guard\t%s\t%s: %s\n", local(n.At), n.Guard, report.Quote(n.Reason))
+	}
 }
 
 func local(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

@@ -54,7 +54,7 @@ func (p *program) configCheck(c *cli.Context) error {
 
 // checkFiles reads the files that the configuration names, but for the logs, which may come later. It asks no directory.
 func (c *Config) checkFiles(ctx context.Context) error {
-	errs := []error{c.Recipients.checkFiles(ctx, c.site.Domains)}
+	errs := []error{c.Recipients.checkFiles(ctx, c.site.Domains), c.checkGuardFiles()}
 	for i := range c.Inputs {
 		if in := &c.Inputs[i]; in.fields != nil && namesDatabase(in.Path) {
 			if _, err := access.NewFollower(in.Path, access.FollowOptions{Table: in.fields.Table, Key: in.fields.Key}); err != nil {

@@ -20,8 +20,9 @@ func (p *program) eventsCommand() *cli.Command {
 		Usage:     "print what the logs say that clients did, one JSON object a line",
 		ArgsUsage: "LOG...",
 		Description: "The fields: time, kind, source, helo, sender, recipient, user, code, enhanced, session, input, line.\n" +
-			"null_sender, began and void (another log told the same deed: it does not count) are there where they say\n" +
-			"something. Fields are added freely, none is renamed. --unparsed prints the lines that nobody understood instead.",
+			"name (the client's verified name), null_sender, began, idle (a session without MAIL), no_user (the site has no\n" +
+			"such user) and void (another log told the same deed: it does not count) are there where they say something.\n" +
+			"Fields are added freely, none is renamed. --unparsed prints the lines that nobody understood instead.",
 		Flags: append(readFlags(), &cli.BoolFlag{Name: "unparsed", Usage: "print the lines that were not understood"}),
 		Action: func(c *cli.Context) error {
 			o, err := p.readOptions(c)
@@ -44,8 +45,8 @@ func (p *program) events(ctx context.Context, o readOptions, unparsed bool) erro
 	if unparsed {
 		heard = out.unparsed
 	}
-	err = pipeline.Run(ctx, logs.source(ctx, heard), pipeline.Engine{Detector: nobody{}, Since: o.since, Until: o.until,
-		Timeline: logs.timeline(), Missing: logs.missing()}, out)
+	err = pipeline.Run(ctx, logs.source(ctx, heard), pipeline.Engine{Since: o.since, Until: o.until,
+		Timeline: logs.timeline(), Missing: logs.missing()}, pipeline.Lane{Detector: nobody{}, Sink: out})
 	if err = errors.Join(err, out.w.Flush()); err != nil {
 		return err
 	}
@@ -98,6 +99,9 @@ func (e *eventPrinter) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) 
 		b = ev.Addr.AppendTo(b)
 	}
 	b = append(b, '"')
+	if len(ev.Name) > 0 {
+		b = appendField(b, "name", ev.Name)
+	}
 	b = appendField(b, "helo", ev.Helo)
 	b = appendField(b, "sender", ev.Sender)
 	b = appendField(b, "recipient", ev.Recipient)
@@ -121,6 +125,12 @@ func (e *eventPrinter) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) 
 		b = append(b, `,"began":"`...)
 		b = time.Unix(0, ev.Began).In(e.logs.opts.zone).AppendFormat(b, time.RFC3339Nano)
 		b = append(b, '"')
+	}
+	if ev.Idle {
+		b = append(b, `,"idle":true`...)
+	}
+	if ev.NoUser {
+		b = append(b, `,"no_user":true`...)
 	}
 	if out.Void {
 		b = append(b, `,"void":true`...)
@@ -147,6 +157,9 @@ func (e *eventPrinter) unparsed(pos harvestwatch.Pos, line []byte) {
 
 // Decision implements pipeline.Sink.
 func (e *eventPrinter) Decision(*harvestwatch.Decision) {}
+
+// Notice implements pipeline.Sink.
+func (e *eventPrinter) Notice(*harvestwatch.Notice) {}
 
 // Commit implements pipeline.Sink. A reader that has seen enough ends the run.
 func (e *eventPrinter) Commit(context.Context, *pipeline.Batch) error { return e.err }

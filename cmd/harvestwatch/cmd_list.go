@@ -27,8 +27,10 @@ type recordJSON struct {
 	Threshold  int            `json:"threshold"`
 	Deliveries int            `json:"deliveries"`
 	Level      int            `json:"level"`
-	Block      string         `json:"block,omitempty"` // the block's name
-	Ended      report.Time    `json:"ended"`           // when somebody ended the block
+	Block      string         `json:"block,omitempty"`         // the block's name
+	Ended      report.Time    `json:"ended"`                   // when somebody ended the block
+	EndedBy    string         `json:"ended_by,omitempty"`      // who did; harvestwatch for a guard
+	EndedFor   string         `json:"ended_because,omitempty"` // what the guard said
 	Active     bool           `json:"active"`
 	Evidence   []evidenceJSON `json:"evidence,omitempty"`
 }
@@ -144,5 +146,5 @@ func holds(r *store.Record, freed map[string]time.Time, now time.Time) bool {
 		return r.Block.Active(now)
 	}
 	o := &r.Decision.Offence
-	return r.Decision.Action == harvestwatch.ActObserve && now.Before(r.Decision.Until) && !freed[o.Source.Prefix().String()].After(o.Fired)
+	return r.Decision.Action == harvestwatch.ActObserve && now.Before(r.Decision.Until) && !freed[o.Target().String()].After(o.Fired)
 }

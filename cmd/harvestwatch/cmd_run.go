@@ -43,6 +43,7 @@ func (p *program) runCommand() *cli.Command {
 		Description: "Follows the configured logs, or the ones named. It observes (decides and records, touches nothing)\n" +
 			"until the configuration says mode = \"enforce\" or --enforce is given. Enforcing with nftables needs\n" +
 			"the capability CAP_NET_ADMIN; observing needs nothing but to read the logs.\n\n" +
+			"SIGHUP makes it read its lists (allow, deny, providers) again; it also notices by itself when they change.\n" +
 			"It ends at SIGTERM or SIGINT. Blocks stay in the kernel until they run out.",
 		Flags: append(configFlags(),
 			&cli.BoolFlag{Name: "enforce", Usage: "put blocks into effect"},
@@ -110,11 +111,13 @@ func runFlags(c *cli.Context, cfg *Config) error {
 }
 
 func (p *program) runDaemon(ctx context.Context, cfg *Config, log *slog.Logger) error {
-	// A terminal that closes, or a log pipe whose reader went away, must not end the protection.
-	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	// A log pipe whose reader went away must not end the protection, nor must a terminal that closes.
+	signal.Ignore(syscall.SIGPIPE)
 	d, err := p.newDaemon(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
+	signal.Notify(d.hangup, syscall.SIGHUP)
+	defer signal.Stop(d.hangup)
 	return d.run(ctx)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/detector"
 	"github.com/harvestwatch/harvestwatch/internal/pipeline"
 	"github.com/harvestwatch/harvestwatch/internal/report"
@@ -23,7 +24,7 @@ import (
 type scanOptions struct {
 	read     readOptions
 	rules    string
-	never    []string
+	guards   guardOptions
 	json     bool
 	exitCode bool
 	top      int // offenders in the text, 0 for all
@@ -39,9 +40,8 @@ func (p *program) scanCommand() *cli.Command {
 			"whatever their names, and touches nothing. Needs no configuration, no privilege and no network.\n\n" +
 			"Exit codes: 0 done; 1 offenders found, with --exit-code; 2 wrong usage; 3 an input could not be read\n" +
 			"(the others were); 130 interrupted, what was known by then is printed.",
-		Flags: append(readFlags(),
+		Flags: append(append(readFlags(), guardFlags()...),
 			&cli.StringFlag{Name: "rules", Usage: "rule `FILE` instead of the built-in rules"},
-			&cli.StringSliceFlag{Name: "never", Usage: "address or `NETWORK` that must not be blocked; may be repeated"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON, schema " + report.ScanSchema},
 			&cli.BoolFlag{Name: "exit-code", Usage: "exit with 1 when a source was found that would be blocked"},
 			&cli.IntFlag{Name: "top", Value: 20, Usage: "list the first `N` offenders, 0 for all"},
@@ -54,8 +54,7 @@ func (p *program) scanCommand() *cli.Command {
 			if c.Int("top") < 0 || c.Int("evidence") < 0 {
 				return usage("--top and --evidence take a number from 0")
 			}
-			return p.scan(c.Context, scanOptions{read: read, rules: c.String("rules"), never: c.StringSlice("never"),
-				json: c.Bool("json"), exitCode: c.Bool("exit-code"),
+			return p.scan(c.Context, scanOptions{read: read, rules: c.String("rules"), guards: guardsOf(c), json: c.Bool("json"), exitCode: c.Bool("exit-code"),
 				top: c.Int("top"), text: report.TextOptions{Evidence: c.Int("evidence"), Spared: true}})
 		},
 	}
@@ -70,7 +69,7 @@ func (p *program) scan(ctx context.Context, o scanOptions) error {
 	if err != nil {
 		return err
 	}
-	judge, err := newJudge(set, o.never)
+	with, err := o.guards.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -84,16 +83,15 @@ func (p *program) scan(ctx context.Context, o scanOptions) error {
 		r, ok := set.Rule(name)
 		return ok && r.Distinct == rules.Recipient
 	})
-	det := detector.New(set, detector.Options{Forgotten: col.Forgotten})
+	lane := with.lane(set, col, detector.Options{Forgotten: col.Forgotten})
 	progress := p.startProgress(logs)
-	runErr := pipeline.Run(ctx, logs.source(ctx, nil), pipeline.Engine{Detector: det, Judge: judge,
-		Ceiling: p.ceiling, Since: o.read.since, Until: o.read.until, Timeline: logs.timeline(), Missing: logs.missing()}, col)
+	runErr := pipeline.Run(ctx, logs.source(ctx, nil), logs.engine(p), lane.Lane)
 	progress.stop()
 	if runErr != nil && ctx.Err() == nil {
 		return runErr
 	}
-	want := report.ResultOptions{Standings: det}
-	if !o.json {
+	want := report.ResultOptions{Standings: lane.det}
+	if !o.json && !o.exitCode { // the exit code is about all of them
 		want.Top = o.top
 	}
 	if o.json || o.text.Evidence > 0 {
@@ -101,6 +99,7 @@ func (p *program) scan(ctx context.Context, o scanOptions) error {
 	}
 	result := logs.finish(col, want)
 	result.Interrupted = ctx.Err() != nil
+	found := o.exitCode && blocks(result)
 	if err := p.printScan(result, o); err != nil {
 		return err
 	}
@@ -109,7 +108,7 @@ func (p *program) scan(ctx context.Context, o scanOptions) error {
 		return &codeError{exitInterrupted, nil}
 	case len(result.Errors) > 0:
 		return &codeError{exitFailed, nil}
-	case o.exitCode && blocks(result):
+	case found:
 		return &codeError{exitFound, nil}
 	}
 	return nil
@@ -129,6 +128,9 @@ func (l *logs) finish(col *report.Collector, o report.ResultOptions) *report.Sca
 
 func (p *program) printScan(s *report.Scan, o scanOptions) error {
 	if !o.json {
+		if o.top > 0 {
+			s.Offenders = s.Offenders[:min(o.top, len(s.Offenders))]
+		}
 		return s.Text(p.stdout, o.text)
 	}
 	b, err := json.MarshalIndent(s, "", " ")
@@ -139,9 +141,10 @@ func (p *program) printScan(s *report.Scan, o scanOptions) error {
 	return err
 }
 
+// blocks reports whether somebody would be blocked; what a rule on trial says doesn't count.
 func blocks(s *report.Scan) bool {
 	for _, o := range s.Offenders {
-		if len(o.Blocks) > 0 {
+		if o.Decision == harvestwatch.ActBlock.String() && len(o.Blocks) > 0 {
 			return true
 		}
 	}
@@ -162,19 +165,6 @@ func loadRules(path string) (*rules.Set, error) {
 		return nil, &codeError{exitUsage, err}
 	}
 	return set, nil
-}
-
-// newJudge makes the judge of a scan: it decides as an enforcing daemon would, with the networks named.
-func newJudge(set *rules.Set, never []string) (*rules.Judge, error) {
-	var list []rules.Network
-	for _, text := range never {
-		pre, err := parsePrefix(text)
-		if err != nil {
-			return nil, usage("--never: %w", err)
-		}
-		list = append(list, rules.Network{Prefix: pre, Name: "--never"})
-	}
-	return rules.NewJudge(set, rules.Policy{Enforce: true, Never: list}), nil
 }
 
 // ceiling is the latest event time that is believed: five minutes ahead of the clock.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -79,12 +80,43 @@ func (p *program) why(ctx context.Context, st *store.Reader, cfg *Config, what s
 	}
 	answer := whyJSON{Schema: "harvestwatch.why/1", Prefix: prefixText(pre), Records: []recordJSON{}, Standing: near}
 	for i := range records {
-		answer.Records = append(answer.Records, toJSON(&records[i], p.now()))
+		j := toJSON(&records[i], p.now())
+		if err := endedBy(ctx, st, &records[i], &j); err != nil {
+			return failed(err)
+		}
+		answer.Records = append(answer.Records, j)
 	}
 	if asJSON {
 		return printLine(p.stdout, answer)
 	}
 	return printWhy(p.stdout, &answer)
+}
+
+// endedBy finds out from the audit who ended a block early, and what a guard said when it was one.
+func endedBy(ctx context.Context, st *store.Reader, r *store.Record, j *recordJSON) error {
+	if r.Ended.IsZero() || r.Block == nil {
+		return nil
+	}
+	audit, err := st.AuditSince(ctx, r.Ended, 0)
+	if err != nil {
+		return err
+	}
+	prefix := r.Block.Prefix.String()
+	for i := len(audit) - 1; i >= 0; i-- { // the oldest first
+		a := &audit[i]
+		switch {
+		case !a.Time.Equal(r.Ended):
+			return nil
+		case a.What == auditUnblock && a.Text == prefix:
+			j.EndedBy = a.Who
+		case a.Who != guardName || a.What == auditBlock || a.What == auditEnforce || a.What == auditUnblock:
+		case a.What != auditSpare:
+			j.EndedFor = a.What + ": " + a.Text
+		case strings.HasPrefix(a.Text, prefix+": "):
+			j.EndedFor = strings.TrimPrefix(a.Text, prefix+": ")
+		}
+	}
+	return nil
 }
 
 // standing asks the detector's records, as they were last committed, how near a source is to a threshold. nil where
@@ -107,7 +139,7 @@ func (p *program) standing(ctx context.Context, st *store.Reader, cfg *Config, p
 		if s != src && s != 0 {
 			return nil
 		}
-		return det.Restore(s, value)
+		return det.Restore(0, uint64(s), value)
 	})
 	if err != nil {
 		return nil, err
@@ -151,7 +183,10 @@ func printRecord(out *lineWriter, r *recordJSON) {
 		out.printf("  block %s", r.Block)
 		switch {
 		case !r.Ended.IsZero():
-			out.printf(", ended by hand %s", local(r.Ended.Time))
+			out.printf(", ended early %s", local(r.Ended.Time))
+			if r.EndedBy != "" {
+				out.printf(" by %s", report.Quote(r.EndedBy))
+			}
 		case r.Active:
 			out.printf(", active")
 		default:
@@ -159,6 +194,9 @@ func printRecord(out *lineWriter, r *recordJSON) {
 		}
 	}
 	out.printf("\n  %s\n", report.Quote(r.Reason))
+	if r.EndedFor != "" {
+		out.printf("  why it ended: %s\n", report.Quote(r.EndedFor))
+	}
 	for _, e := range r.Evidence {
 		out.printf("    %s:%d  %s\n", report.Quote(e.Path), e.Offset, report.Quote(e.Text))
 	}

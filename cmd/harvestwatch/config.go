@@ -15,6 +15,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/harvestwatch/harvestwatch/internal/reputation"
 	"github.com/harvestwatch/harvestwatch/internal/tailer"
 	"github.com/harvestwatch/harvestwatch/parsers"
 	"github.com/harvestwatch/harvestwatch/parsers/site"
@@ -35,20 +36,28 @@ var exampleConfig []byte
 
 // Config is the configuration file. A zero field takes the default that default* functions and comments name.
 type Config struct {
-	Mode       string           `toml:"mode"`   // observe (default) or enforce
-	State      string           `toml:"state"`  // path of the SQLite file
-	Socket     string           `toml:"socket"` // path of the control socket
-	Zone       string           `toml:"zone"`   // IANA name of the zone of stamps that carry none; default: the machine's
-	Rules      string           `toml:"rules"`  // path of a rule file; default: the built-in rules
-	Never      []string         `toml:"never"`  // addresses and networks that are never blocked
-	Site       SiteConfig       `toml:"site"`
-	Recipients RecipientsConfig `toml:"recipients"`
-	Inputs     []InputConfig    `toml:"input"`
-	Firewall   FirewallConfig   `toml:"firewall"`
+	Mode   string   `toml:"mode"`   // observe (default) or enforce
+	State  string   `toml:"state"`  // path of the SQLite file
+	Socket string   `toml:"socket"` // path of the control socket
+	Zone   string   `toml:"zone"`   // IANA name of the zone of stamps that carry none; default: the machine's
+	Rules  string   `toml:"rules"`  // path of a rule file; default: the built-in rules
+	Never  []string `toml:"never"`  // addresses and networks that are never blocked
+	// Rollout is off (default), or steps: a week without blocks, a week in which harvest blocks for ten minutes, then all.
+	Rollout    string            `toml:"rollout"`
+	Lists      ListsConfig       `toml:"lists"`
+	Providers  ProvidersConfig   `toml:"providers"`
+	DNS        DNSConfig         `toml:"dns"`
+	BlockLists []BlockListConfig `toml:"block_list"`
+	Site       SiteConfig        `toml:"site"`
+	Recipients RecipientsConfig  `toml:"recipients"`
+	Inputs     []InputConfig     `toml:"input"`
+	Firewall   FirewallConfig    `toml:"firewall"`
 
 	never []netip.Prefix
 	zone  *time.Location
 	site  site.Site // without what differs from input to input
+
+	blockLists []reputation.List
 }
 
 // InputConfig is one log to follow.
@@ -137,7 +146,7 @@ func (c *Config) complete() error {
 			errs = append(errs, mistake("firewall.ports", 0, "holds 0: name TCP ports from 1 to 65535"))
 		}
 	}
-	errs = append(errs, c.completeNever(), c.completeZone(), c.completeSite(), c.Recipients.complete(), c.completeInputs())
+	errs = append(errs, c.completeNever(), c.completeGuards(), c.completeZone(), c.completeSite(), c.Recipients.complete(), c.completeInputs())
 	return errors.Join(errs...)
 }
 

@@ -112,20 +112,6 @@ func killable(t *testing.T, pl *testPlace) (kill func()) {
 	}
 }
 
-func appendTo(t *testing.T, path string, text []byte) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Write(text); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // pause lets the other process run for a random while: the moment of the kill is what the test varies.
 func pause(d time.Duration) { <-time.After(d) }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/harvestwatch/harvestwatch/internal/control"
 	"github.com/harvestwatch/harvestwatch/internal/pipeline"
 	"github.com/harvestwatch/harvestwatch/internal/recipients"
+	"github.com/harvestwatch/harvestwatch/internal/reputation"
 	"github.com/harvestwatch/harvestwatch/parsers"
 	"github.com/harvestwatch/harvestwatch/rules"
 	"github.com/harvestwatch/harvestwatch/store"
@@ -33,7 +34,12 @@ type daemon struct {
 	log        *slog.Logger
 	set        *rules.Set
 	judge      *rules.Judge
-	never      *rules.NeverList
+	spared     spared            // safe for concurrent use
+	denier     denier            // belongs to the loop's goroutine
+	asker      *reputation.Asker // asks the DNS about suspects; nil where nothing is asked. Safe for concurrent use
+	hangup     chan os.Signal    // a value makes the daemon read its lists again
+	running    context.Context   // ends with the loop, for what others than the daemon call back; set by run
+	seen       stamps            // of the files of the lists, as they were when they were read; watchLists' own
 	det        *detector.Detector
 	lock       *os.File     // held as long as the state is ours
 	st         *store.Store // safe for concurrent use
@@ -49,7 +55,11 @@ type daemon struct {
 	recipients *recipients.Source // nil where none is configured; safe for concurrent use
 	tableEvery time.Duration      // how often a database is looked at
 	started    time.Time
+	rollout    rules.Rollout
 	stats      daemonStats
+	notices    []*harvestwatch.Notice // the latest, the newest last; the loop's
+
+	listProblem, denyProblem problem // what is wrong with the lists, "" for nothing
 }
 
 // daemonStats count since the daemon was started.
@@ -70,7 +80,8 @@ func (d *daemon) poke() {
 // newDaemon opens everything the daemon needs, in the order in which a mistake is cheapest: the configuration's own
 // first, the firewall last.
 func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) (*daemon, error) {
-	d := &daemon{p: p, cfg: cfg, log: log, files: &files{}, samples: map[string]parsers.Parser{}, tableEvery: tableEvery, started: p.now()}
+	d := &daemon{p: p, cfg: cfg, log: log, files: &files{}, samples: map[string]parsers.Parser{}, tableEvery: tableEvery, started: p.now(),
+		hangup: make(chan os.Signal, 1)}
 	d.live = &live{d: d, arrivals: make(chan arrival), asks: make(chan func())}
 	var err error
 	if d.set, err = loadRules(cfg.Rules); err != nil {
@@ -83,15 +94,26 @@ func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) 
 		return nil, err
 	}
 	never := append(named(cfg.never, "configured"), named(ownAddresses(log), "own address")...)
-	d.never = rules.Never(never...)
-	d.judge = rules.NewJudge(d.set, rules.Policy{Enforce: d.enforcing(), Never: never})
+	d.spared.never = rules.Never(never...)
+	if err := d.loadGuards(); err != nil {
+		return nil, err
+	}
+	if d.asker, err = d.newAsker(); err != nil {
+		return nil, err
+	}
 	if d.lock, err = lockState(cfg.State); err != nil {
 		return nil, failed(err)
 	}
 	if d.st, err = store.Open(cfg.State, store.Options{Now: p.now(), Warn: func(s string) { log.Error(s) }}); err != nil {
 		return nil, failed(errors.Join(err, d.lock.Close()))
 	}
-	if err = d.restore(ctx); err == nil {
+	if err = d.startRollout(ctx); err == nil {
+		d.judge = rules.NewJudge(d.set, rules.Policy{Enforce: d.enforcing(), Never: never, Lists: d.spared.lists.Load(),
+			Pools: poolNetworks(d.spared.pools.Load()), Verified: cfg.Providers.Verified, Rollout: d.rollout})
+		d.denier = denier{judge: d.judge, lists: d.spared.lists.Load()}
+		err = d.restore(ctx)
+	}
+	if err == nil {
 		err = d.openFirewall()
 	}
 	if err == nil {
@@ -145,11 +167,15 @@ func (d *daemon) restore(ctx context.Context) error {
 	if err := d.restoreTimeline(ctx); err != nil {
 		return err
 	}
-	d.det = detector.New(d.set, detector.Options{Key: key})
-	if err := d.st.LoadWindows(ctx, d.det.Restore); err != nil {
+	former, err := d.cfg.Recipients.formerUsers(ctx)
+	if err != nil {
 		return err
 	}
-	if err := d.resumeJudge(ctx); err != nil {
+	d.det = detector.New(d.set, detector.Options{Key: key, FormerUsers: former})
+	if err := loadDetector(ctx, &d.st.Reader, d.det); err != nil {
+		return err
+	}
+	if err := errors.Join(d.resumeJudge(ctx), d.resumeNotices(ctx)); err != nil {
 		return err
 	}
 	return d.restoreInputs(ctx)
@@ -165,7 +191,8 @@ func (d *daemon) resumeJudge(ctx context.Context) error {
 	for i := len(records) - 1; i >= 0; i-- { // the oldest first
 		dec := &records[i].Decision
 		r, known := d.set.Rule(dec.Offence.Rule)
-		if known && r.Mode == rules.Enforce && (dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve) {
+		enforced := known && r.Mode == rules.Enforce || dec.Offence.Rule == rules.DenyRule
+		if enforced && (dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve) {
 			blocks = append(blocks, harvestwatch.Block{From: dec.Offence.Fired, Until: dec.Until})
 		}
 	}
@@ -201,10 +228,44 @@ func (d *daemon) restoreTimeline(ctx context.Context) error {
 	return err
 }
 
+// startRollout finds out where the installation is in its roll-out, and remembers its beginnings.
+func (d *daemon) startRollout(ctx context.Context) error {
+	first, enforced := d.p.now(), d.p.now()
+	var missing []store.State
+	for key, at := range map[string]*time.Time{metaFirst: &first, metaEnforced: &enforced} {
+		known := false
+		err := d.st.LoadParser(ctx, metaInput, func(k, v []byte) error {
+			if string(k) == key {
+				known = true
+				return at.UnmarshalText(v)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read when the installation began: %w", err)
+		}
+		if !known && (key == metaFirst || d.enforcing()) {
+			text, err := at.MarshalText()
+			if err != nil {
+				return fmt.Errorf("note when the installation began: %w", err)
+			}
+			missing = append(missing, store.State{Input: metaInput, Key: []byte(key), Value: text})
+		}
+	}
+	if d.cfg.Rollout == rolloutSteps && d.enforcing() {
+		d.rollout = rules.Rollout{Since: enforced, Observe: max(0, first.Add(stepLength).Sub(enforced)), Short: stepLength,
+			ShortBlock: shortBlock, First: firstRule}
+	}
+	return d.st.Commit(ctx, &store.Batch{Now: d.p.now(), Parser: missing})
+}
+
 // metaInput is the name under which the store keeps what is the daemon's own and no input's; no path is empty.
 const (
 	metaInput   = ""
 	metaHashKey = "hash key"
+
+	metaFirst    = "first start"    // when the daemon was first started with this database
+	metaEnforced = "first enforced" // and when first in the mode enforce
 )
 
 // hashKey returns the secret key of the detector's hashes; false where none was made yet.
@@ -288,6 +349,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return failed(errors.Join(err, d.close()))
 	}
 	ctx, stop := context.WithCancelCause(ctx)
+	d.running = ctx
 	var all sync.WaitGroup
 	start := func(what string, f func(context.Context) error) {
 		all.Go(func() {
@@ -305,12 +367,19 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	start("control", func(ctx context.Context) error { return control.Serve(ctx, l, d.answer) })
 	start("housekeeping", d.housekeep)
+	start("lists", d.watchLists)
+	if d.asker != nil {
+		start("suspects", func(ctx context.Context) error { d.asker.Run(ctx); return nil })
+	}
 	d.log.Info("harvestwatch is running", "version", version, "mode", d.cfg.Mode, "inputs", len(d.inputs), "state", d.cfg.State)
 	if d.recipients != nil {
 		start("recipients", d.refreshRecipients)
 	}
-	err = pipeline.Run(ctx, d.live, pipeline.Engine{Detector: d.det, Judge: d.judge, Ceiling: d.p.ceiling, Timeline: d.timeline,
-		Missing: missing(d.validRecipient, d.recipients != nil)}, newRecorder(d))
+	engine := pipeline.Engine{Ceiling: d.p.ceiling, Timeline: d.timeline, Missing: missing(d.validRecipient, d.recipients != nil)}
+	if d.asker != nil {
+		engine.Annotate = d.annotate
+	}
+	err = pipeline.Run(ctx, d.live, engine, pipeline.Lane{Detector: d.det, Judge: d.judge, Sink: newRecorder(d), Deny: d.denier.decide})
 	if cause := context.Cause(ctx); ctx.Err() != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	} else if ctx.Err() != nil {

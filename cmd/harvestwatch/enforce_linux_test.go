@@ -20,6 +20,7 @@ const (
 	serverAddr    = "192.0.2.25"
 	attackerAddr  = "198.51.100.66"
 	bystanderAddr = "198.51.100.67"
+	networkAddr   = "203.0.113.9" // in a network that the server has no address of
 )
 
 // world is a mail host and its clients, joined by a wire: namespaces with real packets.
@@ -33,7 +34,8 @@ func newWorld(t *testing.T) *world {
 	w := &world{nstest.New(t), nstest.New(t)}
 	pre := func(a string) netip.Prefix { return netip.MustParsePrefix(a + "/24") }
 	nstest.Wire(w.server, w.clients, []netip.Prefix{pre(serverAddr), pre("198.51.100.1")},
-		[]netip.Prefix{pre("192.0.2.2"), pre(attackerAddr), pre(bystanderAddr)})
+		[]netip.Prefix{pre("192.0.2.2"), pre(attackerAddr), pre(bystanderAddr), pre(networkAddr)})
+	w.server.Route(netip.MustParsePrefix("203.0.113.0/24"), netip.MustParseAddr("192.0.2.2"))
 	for _, port := range []string{"25", "80"} {
 		w.listen(t, port)
 	}
@@ -156,20 +158,6 @@ func TestFromTheLogLineToTheDroppedPacket(t *testing.T) {
 	if !eventually(func() bool { return w.reaches(attackerAddr, "25", 100*time.Millisecond) }) {
 		t.Errorf("unblocked, and still shut out\n%s", pl.said())
 	}
-}
-
-func (pl *testPlace) said() string {
-	b, _ := os.ReadFile(pl.output)
-	return string(b)
-}
-
-func size(t *testing.T, path string) int64 {
-	t.Helper()
-	st, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return st.Size()
 }
 
 // TestBlockByHand: block, list, status, expiry; what is on the never-list is refused at both doors.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 
@@ -27,7 +28,7 @@ const (
 const windowBytes = 1 + pipeline.RefBytes + evidenceBytes
 
 // evidence finds the raw lines that references name by reading the inputs again, and checks that a line found is
-// really one of the source's: it must parse to an event of that source.
+// really one of those that are meant: it must parse to an event of one of the sources.
 type evidence struct{ logs *logs }
 
 // place is where one reference points.
@@ -58,7 +59,8 @@ func (e *evidence) Lines(wants []report.Want) [][]string {
 		}
 		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.offset, b.offset) })
 		e.visit(in, places, func(pl place, window []byte) {
-			if line, _, ok := pick(parser, window, pl.offset == 0, wants[pl.want].Source); ok {
+			w := &wants[pl.want]
+			if line, _, ok := pick(parser, window, pl.offset == 0, whoseLines(w.Source, w.Prefix, w.Any)); ok {
 				found[pl.want][pl.at] = string(line)
 			}
 		})
@@ -130,11 +132,23 @@ func visitArchive(r *tailer.Reader, places []place, fn func(place, []byte)) {
 	}
 }
 
+// whoseLines says of whom the lines of evidence are: of the sources within a prefix where one is valid, of anybody where
+// any says so, else of the one source. An offence of several sources together rests on the lines of all of them.
+func whoseLines(src harvestwatch.Source, within netip.Prefix, any bool) func(harvestwatch.Source) bool {
+	switch {
+	case within.IsValid():
+		return func(s harvestwatch.Source) bool { return within.Overlaps(s.Prefix()) }
+	case any:
+		return func(harvestwatch.Source) bool { return true }
+	}
+	return func(s harvestwatch.Source) bool { return s == src }
+}
+
 // pick returns the line that a reference means, and where in the stretch of RefBytes it begins. window begins one byte
 // before the stretch, or with it at the start of the input. Of the one or two lines that begin in the stretch it is the
-// one that gives an event of src. A line that does so only together with others (a bounce, which names the message and
-// not the client) is told from the short lines between which it stands by its length.
-func pick(parser parsers.Parser, window []byte, first bool, src harvestwatch.Source) (line []byte, at int64, ok bool) {
+// one that gives an event of a source that is meant. A line that does so only together with others (a bounce, which names
+// the message and not the client) is told from the short lines between which it stands by its length.
+func pick(parser parsers.Parser, window []byte, first bool, meant func(harvestwatch.Source) bool) (line []byte, at int64, ok bool) {
 	start, before := 0, 1
 	if first {
 		before = 0
@@ -145,7 +159,7 @@ func pick(parser parsers.Parser, window []byte, first bool, src harvestwatch.Sou
 	}
 	for start-before < pipeline.RefBytes && start < len(window) {
 		next, _, more := bytes.Cut(window[start:], []byte("\n"))
-		sure := eventOf(parser, next, src)
+		sure := eventOf(parser, next, meant)
 		if sure || len(next) > len(line) {
 			line, at, ok = bytes.TrimSuffix(next, []byte("\r")), int64(start-before), true
 		}
@@ -157,14 +171,14 @@ func pick(parser parsers.Parser, window []byte, first bool, src harvestwatch.Sou
 	return line, at, ok
 }
 
-// eventOf reports whether the line gives an event of src.
-func eventOf(parser parsers.Parser, line []byte, src harvestwatch.Source) bool {
+// eventOf reports whether the line gives an event of a source that is meant.
+func eventOf(parser parsers.Parser, line []byte, meant func(harvestwatch.Source) bool) bool {
 	lines := harvestwatch.Lines{Data: append(slices.Clone(line), '\n')}
 	parser.Lex(&lines)
 	ours := false
 	parser.Fold(&lines, func(ev *harvestwatch.Event) {
 		s, ok := harvestwatch.SourceOf(ev.Addr)
-		ours = ours || ok && s == src
+		ours = ours || ok && meant(s)
 	}, nil)
 	return ours
 }

@@ -58,15 +58,15 @@ const (
 // Next implements pipeline.Source.
 func (l *live) Next(ctx context.Context) (*pipeline.Batch, error) {
 	for {
+		select { // now, while no event is on its way from a queue to the detector: a commit would lose it
+		case f := <-l.asks:
+			if err := l.run(ctx, f); err != nil {
+				return nil, err
+			}
+		default:
+		}
 		b, wait := l.ready()
 		if b != nil {
-			select {
-			case f := <-l.asks:
-				if err := l.run(ctx, f); err != nil {
-					return nil, err
-				}
-			default:
-			}
 			return b, nil
 		}
 		if err := l.listen(ctx, wait); err != nil {

@@ -287,6 +287,11 @@ func (l *logs) timeline() *pipeline.Timeline {
 // missing says which recipients don't exist though a server took them; nil where no list was given.
 func (l *logs) missing() func([]byte) bool { return missing(l.recipients.Has, l.recipients != nil) }
 
+// engine returns what a run over the logs is made with.
+func (l *logs) engine(p *program) pipeline.Engine {
+	return pipeline.Engine{Ceiling: p.ceiling, Since: l.opts.since, Until: l.opts.until, Timeline: l.timeline(), Missing: l.missing()}
+}
+
 // close ends the reading and removes what was spooled.
 func (l *logs) close() {
 	ended := true

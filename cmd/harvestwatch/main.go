@@ -145,9 +145,10 @@ func (p *program) app() *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			p.scanCommand(), p.eventsCommand(), p.discoverCommand(), p.recipientsCommand(), p.runCommand(), p.statusCommand(), p.listCommand(), p.whyCommand(),
+			p.scanCommand(), p.backtestCommand(), p.eventsCommand(), p.discoverCommand(), p.recipientsCommand(), p.runCommand(), p.statusCommand(),
+			p.listCommand(), p.whyCommand(),
 			p.blockCommand(), p.unblockCommand(), p.rulesCommand(), p.configCommand(), p.firewallCommand(),
-			p.simulateCommand(),
+			p.providersCommand(), p.simulateCommand(),
 		},
 	}
 	for _, c := range allCommands(app.Commands) {

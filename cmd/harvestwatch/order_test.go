@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -29,6 +30,24 @@ func TestWhoIsWaitedFor(t *testing.T) {
 				t.Errorf("%s, after %d s: %v", name, after, got)
 			}
 		}
+	}
+}
+
+// What a command asks for is run, and all is committed before it, while no event is between the queue and the detector: such
+// an event would be neither observed nor kept for later, and lost if the daemon were killed then.
+func TestNothingIsUnderWayWhileACommandRuns(t *testing.T) {
+	in := &liveInput{queue: make([]harvestwatch.Event, 3)}
+	l := &live{d: &daemon{inputs: []*liveInput{in}, p: &program{now: time.Now}}, asks: make(chan func(), 1)}
+	kept := -1
+	l.commit = func(context.Context) error { kept = len(in.queue) - in.next; return nil }
+	ran := false
+	l.asks <- func() { ran = true }
+	b, err := l.Next(t.Context())
+	if err != nil || len(b.Events) != 3 {
+		t.Fatalf("batch %+v, %v", b, err)
+	}
+	if !ran || kept != 3 {
+		t.Errorf("it ran: %t; committed with %d of 3 events kept for later", ran, kept)
 	}
 }
 

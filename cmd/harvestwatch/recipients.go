@@ -29,6 +29,7 @@ type RecipientsConfig struct {
 	Plain        bool   `toml:"plain"`         // send the password without encryption
 	Base         string `toml:"base"`          // below which entry to search
 	Filter       string `toml:"filter"`        // default: whatever has a mail address
+	Former       string `toml:"former"`        // path of a list of those who left: asking for them is no guess
 	Delimiter    string `toml:"delimiter"`     // of address extensions, as Postfix's recipient_delimiter; default: none
 	Refresh      string `toml:"refresh"`       // how often the list is read again; default 1h
 
@@ -66,6 +67,26 @@ func (c *RecipientsConfig) complete() error {
 	return nil
 }
 
+// formerUsers reads the list of those who left; nil where none is configured.
+func (c *RecipientsConfig) formerUsers(ctx context.Context) ([][]byte, error) {
+	return readFormer(ctx, c.Former)
+}
+
+func readFormer(ctx context.Context, path string) ([][]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	list, err := readRecipients(ctx, path, nil)
+	if err != nil {
+		return nil, usage("read the list of former users: %w", err)
+	}
+	var former [][]byte
+	for addr := range list.Addresses() {
+		former = append(former, []byte(addr))
+	}
+	return former, nil
+}
+
 // checkDelimiter says what is wrong with the delimiters of address extensions.
 func checkDelimiter(text string) error {
 	for i, r := range text {
@@ -85,6 +106,11 @@ func (c *RecipientsConfig) checkFiles(ctx context.Context, domains []string) err
 	if c.File != "" {
 		if _, err := readRecipients(ctx, c.File, domains); err != nil {
 			errs = append(errs, mistake("recipients.file", 0, "can't be used: %w", err))
+		}
+	}
+	if c.Former != "" {
+		if _, err := readRecipients(ctx, c.Former, nil); err != nil {
+			errs = append(errs, mistake("recipients.former", 0, "can't be used: %w", err))
 		}
 	}
 	if c.CA != "" {

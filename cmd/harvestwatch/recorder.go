@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
+	"github.com/harvestwatch/harvestwatch/detector"
 	"github.com/harvestwatch/harvestwatch/internal/pipeline"
 	"github.com/harvestwatch/harvestwatch/internal/tailer"
 	"github.com/harvestwatch/harvestwatch/store"
@@ -17,6 +19,7 @@ import (
 type recorder struct {
 	d          *daemon
 	records    []store.Record
+	notices    []*harvestwatch.Notice
 	observed   int // events since the last commit
 	deliveries map[countKey]int
 	totals     map[totalKey]int64
@@ -52,6 +55,9 @@ func (j *recorder) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 	}
 	if out.Late {
 		j.d.stats.late++
+	}
+	if out.Suspect {
+		j.d.suspect(ev)
 	}
 	day := ev.Seconds() / 86400
 	j.totals[totalKey{ev.Kind, day}]++
@@ -91,7 +97,7 @@ func (j *recorder) Decision(dec *harvestwatch.Decision) {
 		if now := j.d.p.now(); from.After(now) { // the log's clock runs ahead: the block holds at once all the same
 			from = now
 		}
-		r.Block = &harvestwatch.Block{Prefix: dec.Offence.Source.Prefix(), From: from, Until: dec.Until,
+		r.Block = &harvestwatch.Block{Prefix: dec.Offence.Target(), From: from, Until: dec.Until,
 			Rule: dec.Offence.Rule, Level: dec.Offence.Level, Reason: dec.Reason}
 	}
 	j.records = append(j.records, r)
@@ -100,13 +106,55 @@ func (j *recorder) Decision(dec *harvestwatch.Decision) {
 		"guard", dec.Guard, "until", dec.Until.UTC().Format(time.RFC3339), "reason", dec.Reason)
 }
 
+// Notice implements pipeline.Sink.
+func (j *recorder) Notice(n *harvestwatch.Notice) {
+	j.d.notices = append(j.d.notices[max(0, len(j.d.notices)-keepNotices+1):], n)
+	j.notices = append(j.notices, n)
+	j.d.log.Warn("a guard of the whole site spoke up", "guard", n.Guard, "until", n.Until.UTC().Format(time.RFC3339),
+		"blocks taken back", len(n.Release), "reason", n.Reason)
+}
+
+// notice adds what a guard said to a commit, and takes back the blocks that it names.
+func (j *recorder) notice(batch *store.Batch, n *harvestwatch.Notice) {
+	batch.Audit = append(batch.Audit, store.Audit{Time: batch.Now, Who: guardName, What: n.Guard, Text: n.Reason})
+	for _, src := range n.Release {
+		batch.Ends = append(batch.Ends, store.End{Prefix: src.Prefix(), At: batch.Now})
+		batch.Audit = append(batch.Audit, store.Audit{Time: batch.Now, Who: guardName, What: auditUnblock, Text: src.Prefix().String()})
+	}
+}
+
+// keepNotices is how many notices the status shows, and noticesFor for how long after a start those from before it.
+const (
+	keepNotices = 5
+	noticesFor  = 24 * time.Hour
+)
+
+// resumeNotices reads what guards said before the daemon was started. How long they hold back stands in their words only.
+func (d *daemon) resumeNotices(ctx context.Context) error {
+	audit, err := d.st.AuditSince(ctx, d.p.now().Add(-noticesFor), 0)
+	if err != nil {
+		return err
+	}
+	for _, a := range audit { // the newest first
+		own := a.What == auditUnblock || a.What == auditSpare || a.What == auditBlock || a.What == auditEnforce
+		if a.Who == guardName && !own && len(d.notices) < keepNotices {
+			d.notices = append(d.notices, &harvestwatch.Notice{Guard: a.What, At: a.Time, Reason: a.Text})
+		}
+	}
+	slices.Reverse(d.notices)
+	return nil
+}
+
+// guardName is who the audit says did what a guard did.
+const guardName = "harvestwatch"
+
 // commitEvery is how many events may be observed before they are committed, while more are at hand.
 const commitEvery = 2000
 
 // Commit implements pipeline.Sink. While more is at hand, as when the daemon catches up, several batches are one
 // transaction; nothing is waited for without a commit.
 func (j *recorder) Commit(ctx context.Context, _ *pipeline.Batch) error {
-	if j.observed < commitEvery && len(j.records) == 0 && j.d.live.more() {
+	if j.observed < commitEvery && len(j.records) == 0 && len(j.notices) == 0 && j.d.live.more() {
 		return nil
 	}
 	return j.commit(ctx)
@@ -121,7 +169,10 @@ func (j *recorder) commit(ctx context.Context) error {
 	j.d.timeline.Changes(func(key, value []byte) {
 		batch.Parser = append(batch.Parser, store.State{Input: timelineInput, Key: clone(key), Value: clone(value)})
 	})
-	batch.Windows = j.d.changedWindows()
+	j.d.changes(batch)
+	for _, n := range j.notices {
+		j.notice(batch, n)
+	}
 	for key, n := range j.deliveries {
 		batch.Deliveries = append(batch.Deliveries, store.Count{Source: key.source, Day: store.Day(key.day), N: int64(n)})
 	}
@@ -143,7 +194,11 @@ func (j *recorder) commit(ctx context.Context) error {
 			j.d.poke()
 		}
 	}
-	j.records, j.observed = j.records[:0], 0
+	if len(batch.Ends) > 0 {
+		j.d.want.forget()
+		j.d.poke()
+	}
+	j.records, j.notices, j.observed = j.records[:0], j.notices[:0], 0
 	clear(j.deliveries)
 	clear(j.totals)
 	return nil
@@ -169,13 +224,23 @@ func (in *liveInput) remember(batch *store.Batch) {
 	}
 }
 
-// changedWindows returns what the detector remembers anew since the last commit.
-func (d *daemon) changedWindows() []store.Window {
-	var list []store.Window
-	d.det.Changes(func(src harvestwatch.Source, value []byte) {
-		list = append(list, store.Window{Source: src, Value: clone(value)})
+// changes adds to a commit what the detector remembers anew since the last one.
+func (d *daemon) changes(batch *store.Batch) {
+	d.det.Changes(func(space uint8, key uint64, value []byte) {
+		if space == 0 {
+			batch.Windows = append(batch.Windows, store.Window{Source: harvestwatch.Source(key), Value: clone(value)})
+			return
+		}
+		batch.Memory = append(batch.Memory, store.Memory{Space: space, Key: key, Value: clone(value)})
 	})
-	return list
+}
+
+// loadDetector gives a detector back what was committed of it.
+func loadDetector(ctx context.Context, st *store.Reader, det *detector.Detector) error {
+	if err := st.LoadMemory(ctx, det.Restore); err != nil {
+		return err
+	}
+	return st.LoadWindows(ctx, func(src harvestwatch.Source, value []byte) error { return det.Restore(0, uint64(src), value) })
 }
 
 // clone copies bytes that are only borrowed; nil stays nil and empty stays empty, which the store tells apart.
@@ -190,6 +255,7 @@ func clone(b []byte) []byte {
 // more is left out.
 func (d *daemon) evidence(o *harvestwatch.Offence) []store.Line {
 	var list []store.Line
+	meant := whoseLines(o.Source, o.Prefix, o.Key != "")
 	for _, ref := range o.Evidence[max(0, len(o.Evidence)-store.MaxEvidence):] {
 		gen, offset, ok := d.files.window(ref)
 		if !ok {
@@ -204,7 +270,7 @@ func (d *daemon) evidence(o *harvestwatch.Offence) []store.Line {
 		if parser == nil {
 			continue
 		}
-		line, at, ok := pick(parser, window, offset == 0, o.Source)
+		line, at, ok := pick(parser, window, offset == 0, meant)
 		if !ok {
 			continue
 		}

@@ -159,7 +159,7 @@ func scanFacts(t *testing.T, o readOptions) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judge, err := newJudge(set, nil)
+	with, err := (&guardOptions{}).load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,8 +172,8 @@ func scanFacts(t *testing.T, o readOptions) []string {
 	}
 	defer l.close()
 	sink := facts{totals: map[totalKey]int64{}}
-	err = pipeline.Run(t.Context(), l.source(t.Context(), nil), pipeline.Engine{Detector: detector.New(set, detector.Options{}), Judge: judge,
-		Timeline: l.timeline(), Missing: l.missing()}, &sink)
+	err = pipeline.Run(t.Context(), l.source(t.Context(), nil), pipeline.Engine{Timeline: l.timeline(), Missing: l.missing()},
+		with.lane(set, &sink, detector.Options{}).Lane)
 	if err := errors.Join(append(l.problems(), err)...); err != nil {
 		t.Fatal(err)
 	}
@@ -425,9 +425,10 @@ func (c *configured) evidenceStands(t *testing.T, some int, isRow func(string) b
 		t.Fatalf("%d decisions, %v", len(records), err)
 	}
 	for i := range records {
-		src := records[i].Decision.Offence.Source.String()
+		o := &records[i].Decision.Offence
+		src := o.Source.String()
 		for _, l := range records[i].Evidence {
-			if !isRow(l.Text) || !strings.Contains(l.Text, strings.TrimSuffix(src, ":/64")) {
+			if !isRow(l.Text) || !isAbout(o, l.Text) {
 				t.Errorf("the evidence against %s is no row, or another's: %q", src, l.Text)
 			}
 		}
@@ -439,6 +440,18 @@ func (c *configured) evidenceStands(t *testing.T, some int, isRow func(string) b
 			t.Errorf("why %s: exit code %d, %s%s", src, code, out, errs)
 		}
 	}
+}
+
+// isAbout reports whether a line of evidence is of the offence's source, or of those that it was committed with: by a key
+// that several share each line names the sign that they share (the last one, where there are two).
+func isAbout(o *harvestwatch.Offence, line string) bool {
+	switch group := strings.Fields(o.Group); {
+	case o.Prefix.IsValid():
+		return strings.Contains(line, strings.TrimSuffix(strings.TrimSuffix(o.Prefix.Addr().String(), "0"), ":"))
+	case o.Key != "":
+		return len(group) > 0 && strings.Contains(line, group[len(group)-1])
+	}
+	return strings.Contains(line, strings.TrimSuffix(o.Source.String(), ":/64"))
 }
 
 // TestScanReadsUTF16: what Windows writes in two bytes a character gives the same as the plain file, and a folder of it

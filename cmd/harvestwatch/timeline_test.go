@@ -16,10 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/internal/journal"
 	"github.com/harvestwatch/harvestwatch/internal/loggen"
 	"github.com/harvestwatch/harvestwatch/internal/nstest"
 	"github.com/harvestwatch/harvestwatch/parsers/golden"
+	"github.com/harvestwatch/harvestwatch/rules"
 	"github.com/harvestwatch/harvestwatch/store"
 )
 
@@ -248,9 +250,16 @@ func checkTotals(t *testing.T, g *golden.Log, totals []store.DayTotal) {
 func checkSources(t *testing.T, g *golden.Log, state string) {
 	t.Helper()
 	var got []string
-	for _, d := range storedDecisions(t, state) {
-		f := strings.Fields(d)
-		got = append(got, f[0]+" "+f[1])
+	for _, r := range records(t, state) {
+		o := &r.Decision.Offence
+		rule, _ := rules.Default().Rule(o.Rule)
+		switch {
+		case r.Decision.Action == harvestwatch.ActSuppress:
+		case rule.Mode == rules.Observe:
+			got = append(got, o.Source.String()+" "+o.Rule+trial)
+		default:
+			got = append(got, o.Source.String()+" "+o.Rule)
+		}
 	}
 	slices.Sort(got)
 	got = slices.Compact(got)

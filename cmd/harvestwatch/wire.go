@@ -29,7 +29,7 @@ func (d *daemon) openFirewall() error {
 		return err
 	}
 	d.enf = enf
-	d.rec = firewall.New(enf, d.wanted, firewall.Options{Now: d.p.now, Never: d.never.Overlaps, Max: d.cfg.Firewall.MaxBlocks, Log: d.log})
+	d.rec = firewall.New(enf, d.wanted, firewall.Options{Now: d.p.now, Never: d.spared.Overlaps, Max: d.cfg.Firewall.MaxBlocks, Log: d.log})
 	return nil
 }
 

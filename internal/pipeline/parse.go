@@ -16,7 +16,7 @@ type Reader interface {
 }
 
 // Parser turns lines into events. Lex is pure and may run on several cores at once; Fold is called in the order of
-// the lines from one goroutine.
+// the lines, one call after the other.
 type Parser interface {
 	Lex(l *harvestwatch.Lines)
 	Fold(l *harvestwatch.Lines, emit func(*harvestwatch.Event), unparsed func(harvestwatch.Pos, []byte)) harvestwatch.Counts
@@ -31,29 +31,42 @@ type ParseOptions struct {
 	Unparsed func(pos harvestwatch.Pos, line []byte)       // told each line that nobody understood; may be nil
 }
 
+// ahead is how many runs of lines are folded before somebody asks for them.
+const ahead = 2
+
 type task struct {
 	lines *harvestwatch.Lines
 	err   error
 	lexed chan struct{}
 }
 
-// Parsed is a stream being parsed. Its Next folds in the caller's goroutine.
+// Parsed is a stream being parsed. Lines are folded in a goroutine of its own; where Options.Unparsed is to be told of
+// lines, in that of Next's caller.
 type Parsed struct {
 	reader Reader
 	parser Parser
 	opts   ParseOptions
 	tasks  chan *task      // in the order of the input
+	folded chan folded     // the same, folded; nil where Next folds
 	outer  context.Context // of Parse's caller
 	stop   context.CancelFunc
 	done   sync.WaitGroup
-	spare  [][]harvestwatch.Event // of released batches; belongs to who calls Next and Release
+	spare  chan []harvestwatch.Event // of released batches
+}
+
+// folded is a batch that lacks what only Next's caller may add, or the error that ended the reading.
+type folded struct {
+	batch *Batch
+	input int32 // of its lines
+	err   error
 }
 
 // Parse starts to read and to lex, a bounded number of runs ahead, until ctx ends. Close must be called.
 func Parse(ctx context.Context, r Reader, p Parser, o ParseOptions) *Parsed {
 	outer := ctx
 	ctx, stop := context.WithCancel(ctx)
-	ps := &Parsed{reader: r, parser: p, opts: o, tasks: make(chan *task, o.Workers+1), outer: outer, stop: stop}
+	ps := &Parsed{reader: r, parser: p, opts: o, tasks: make(chan *task, o.Workers+1), outer: outer, stop: stop,
+		spare: make(chan []harvestwatch.Event, ahead+2)}
 	work := make(chan *task, o.Workers+1)
 	for range o.Workers {
 		ps.done.Go(func() {
@@ -68,6 +81,13 @@ func Parse(ctx context.Context, r Reader, p Parser, o ParseOptions) *Parsed {
 		defer close(work)
 		ps.read(ctx, work)
 	})
+	if o.Unparsed == nil {
+		ps.folded = make(chan folded, ahead)
+		ps.done.Go(func() {
+			defer close(ps.folded)
+			ps.foldAhead(ctx)
+		})
+	}
 	return ps
 }
 
@@ -88,48 +108,88 @@ func (ps *Parsed) read(ctx context.Context, work chan<- *task) {
 	}
 }
 
-// Next folds the next run of lines into a batch of events. It implements Source; batches are released by the goroutine
-// that calls it.
-func (ps *Parsed) Next(ctx context.Context) (*Batch, error) {
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case t, ok := <-ps.tasks:
-		if !ok {
-			return nil, context.Canceled
+// foldAhead folds what was lexed, a bounded number of runs ahead of who calls Next.
+func (ps *Parsed) foldAhead(ctx context.Context) {
+	for t := range ps.tasks {
+		select {
+		case ps.folded <- ps.fold(t):
+		case <-ctx.Done():
+			return
 		}
-		if t.err != nil {
-			return nil, t.err
-		}
-		<-t.lexed
-		return ps.fold(t.lines), nil
 	}
 }
 
-func (ps *Parsed) fold(l *harvestwatch.Lines) *Batch {
-	var list []harvestwatch.Event
-	if n := len(ps.spare); n > 0 {
-		list, ps.spare = ps.spare[n-1][:0], ps.spare[:n-1]
+// Next returns the events of the next run of lines. It implements Source. Batches may be released by any goroutine.
+func (ps *Parsed) Next(ctx context.Context) (*Batch, error) {
+	var f folded
+	ok := false
+	if ps.folded == nil {
+		var t *task
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case t, ok = <-ps.tasks:
+		}
+		if ok {
+			f = ps.fold(t)
+		}
+	} else {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case f, ok = <-ps.folded:
+		}
 	}
-	b := NewBatch(func() {
-		ps.spare = append(ps.spare, list)
-		ps.reader.Release(l)
-	})
-	b.Counts = ps.parser.Fold(l, func(ev *harvestwatch.Event) {
-		if ps.opts.Refs != nil {
+	switch {
+	case !ok:
+		return nil, context.Canceled
+	case f.err != nil:
+		return nil, f.err
+	}
+	ps.number(&f)
+	return f.batch, nil
+}
+
+// number does what must happen in the order in which batches are asked for: streams share references and counts.
+func (ps *Parsed) number(f *folded) {
+	if ps.opts.Refs != nil {
+		for i := range f.batch.Events {
+			ev := &f.batch.Events[i]
 			ev.Ref = ps.opts.Refs.Ref(ev.Pos.Input, ev.Pos.Offset)
 		}
-		list = append(list, *ev)
-	}, ps.opts.Unparsed)
+	}
 	if ps.opts.Counted != nil {
-		ps.opts.Counted(l.Pos.Input, b.Counts)
+		ps.opts.Counted(f.input, f.batch.Counts)
+	}
+}
+
+func (ps *Parsed) fold(t *task) folded {
+	if t.err != nil {
+		return folded{err: t.err}
+	}
+	<-t.lexed
+	l := t.lines
+	var list []harvestwatch.Event
+	select {
+	case list = <-ps.spare:
+		list = list[:0]
+	default:
+	}
+	b := NewBatch(nil)
+	b.Counts = ps.parser.Fold(l, func(ev *harvestwatch.Event) { list = append(list, *ev) }, ps.opts.Unparsed)
+	b.free = func() {
+		select {
+		case ps.spare <- list:
+		default:
+		}
+		ps.reader.Release(l)
 	}
 	b.Events, b.Stream = list, ps.opts.Stream
 	b.End = harvestwatch.Pos{Input: l.Pos.Input, Offset: l.Pos.Offset + int64(len(l.Data))}
 	if l.Pos.Line > 0 {
 		b.End.Line = l.Pos.Line + b.Counts.Lines
 	}
-	return b
+	return folded{batch: b, input: l.Pos.Input}
 }
 
 // Close ends the reading and waits for the goroutines; it reports true when they have ended. Where the context of Parse

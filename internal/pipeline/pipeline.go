@@ -58,15 +58,27 @@ type Sink interface {
 	Event(ev *harvestwatch.Event, out *harvestwatch.Outcome)
 	// Decision is called for every decision, before Event is called for the event that caused it. The decision may be kept.
 	Decision(dec *harvestwatch.Decision)
+	// Notice is called when a guard of the whole site spoke up, before Event is called for the event at which it did. The
+	// notice may be kept.
+	Notice(n *harvestwatch.Notice)
 	// Commit is called at the end of each batch. What it remembers makes the batch's consequences final, so it must
 	// not return before they are. An error ends the loop.
 	Commit(ctx context.Context, b *Batch) error
 }
 
-// Engine is what Run puts between a source and a sink.
-type Engine struct {
+// Lane is one detector with its judge and its sink: one opinion of the events. Two rule sets that are to be compared are
+// two lanes of one run.
+type Lane struct {
 	Detector Detector
 	Judge    Judge
+	Sink     Sink
+	// Deny decides about an event of a source that is on the administrator's list of those to be blocked at sight; nil for
+	// any other. It is asked for events of sources that are not blocked, and may be nil itself.
+	Deny func(ev *harvestwatch.Event) *harvestwatch.Decision
+}
+
+// Engine is what Run puts between a source and the lanes.
+type Engine struct {
 	// Ceiling returns the latest event time, in nanoseconds since 1970, that is believed. An event beyond it (a bad
 	// clock, local time taken for UTC) is handed to the sink, but never to the detector, whose clock it would push
 	// ahead for good. nil believes all.
@@ -79,22 +91,24 @@ type Engine struct {
 	// Missing reports that the site certainly has no such recipient, though a server accepted it; nil for servers that
 	// are believed. A recipient that was accepted, or delivered to, and is missing is one that was refused.
 	Missing func(recipient []byte) bool
+	// Annotate adds to an event what others than the log say of the client (Event.Name, Event.Listed); nil for nothing.
+	Annotate func(ev *harvestwatch.Event)
 }
 
-// Run observes every event of src and hands what follows to sink, until src ends (it returns nil), ctx ends or an
+// Run shows every event of src to every lane, in the order of the lanes, until src ends (it returns nil), ctx ends or an
 // error occurs.
-func Run(ctx context.Context, src Source, e Engine, sink Sink) error {
+func Run(ctx context.Context, src Source, e Engine, lanes ...Lane) error {
 	for {
 		b, err := src.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			e.end(sink)
+			e.end(lanes)
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		e.observe(b, sink)
-		err = sink.Commit(ctx, b)
+		e.observe(b, lanes)
+		err = commit(ctx, b, lanes)
 		b.Release()
 		if err != nil {
 			return fmt.Errorf("commit up to byte %d of stream %d: %w", b.End.Offset, b.Stream, err)
@@ -102,12 +116,21 @@ func Run(ctx context.Context, src Source, e Engine, sink Sink) error {
 	}
 }
 
-func (e *Engine) observe(b *Batch, sink Sink) {
+func commit(ctx context.Context, b *Batch, lanes []Lane) error {
+	for i := range lanes {
+		if err := lanes[i].Sink.Commit(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) observe(b *Batch, lanes []Lane) {
 	ceiling := int64(0)
 	if e.Ceiling != nil {
 		ceiling = e.Ceiling()
 	}
-	tell := func(ev *harvestwatch.Event, twin bool) { e.event(ev, twin, ceiling, sink) }
+	tell := func(ev *harvestwatch.Event, twin bool) { e.event(ev, twin, ceiling, lanes) }
 	for i := range b.Events {
 		if e.Timeline == nil {
 			tell(&b.Events[i], false)
@@ -118,33 +141,58 @@ func (e *Engine) observe(b *Batch, sink Sink) {
 }
 
 // end tells what waited for a line that never came.
-func (e *Engine) end(sink Sink) {
+func (e *Engine) end(lanes []Lane) {
 	if e.Timeline != nil {
-		e.Timeline.Rest(func(ev *harvestwatch.Event, _ bool) { e.event(ev, false, 0, sink) })
+		e.Timeline.Rest(func(ev *harvestwatch.Event, _ bool) { e.event(ev, false, 0, lanes) })
 	}
 }
 
-// event shows an event to the detector and the sink.
-func (e *Engine) event(ev *harvestwatch.Event, twin bool, ceiling int64, sink Sink) {
+// event shows an event to the lanes.
+func (e *Engine) event(ev *harvestwatch.Event, twin bool, ceiling int64, lanes []Lane) {
 	switch {
 	case ev.Time < e.Since || e.Until != 0 && ev.Time >= e.Until:
 		return
 	case ceiling != 0 && ev.Time > ceiling:
-		sink.Event(ev, &harvestwatch.Outcome{Future: true, Ignored: true})
+		tell(ev, harvestwatch.Outcome{Future: true, Ignored: true}, lanes)
 		return
 	case twin:
-		sink.Event(ev, &harvestwatch.Outcome{Void: true, Ignored: true})
+		tell(ev, harvestwatch.Outcome{Void: true, Ignored: true}, lanes)
 		return
 	case !e.exists(ev):
 		return
 	}
-	out := e.Detector.Observe(ev)
-	if out.Offence != nil {
-		dec := e.Judge.Judge(out.Offence)
-		e.Detector.Settle(&dec)
-		sink.Decision(&dec)
+	if e.Annotate != nil {
+		e.Annotate(ev)
 	}
-	sink.Event(ev, &out)
+	for i := range lanes {
+		lanes[i].observe(ev)
+	}
+}
+
+func tell(ev *harvestwatch.Event, out harvestwatch.Outcome, lanes []Lane) {
+	for i := range lanes {
+		lanes[i].Sink.Event(ev, &out)
+	}
+}
+
+// observe shows an event to the detector, and what follows to the sink.
+func (l *Lane) observe(ev *harvestwatch.Event) {
+	out := l.Detector.Observe(ev)
+	if out.Notice != nil {
+		l.Sink.Notice(out.Notice)
+	}
+	switch {
+	case out.Offence != nil:
+		dec := l.Judge.Judge(out.Offence)
+		l.Detector.Settle(&dec)
+		l.Sink.Decision(&dec)
+	case l.Deny != nil && !out.Blocked:
+		if dec := l.Deny(ev); dec != nil {
+			l.Detector.Settle(dec)
+			l.Sink.Decision(dec)
+		}
+	}
+	l.Sink.Event(ev, &out)
 }
 
 // exists turns mail for a recipient that is missing into a refusal. It reports false for a delivery that the log of the

@@ -81,10 +81,13 @@ type recorder struct {
 	settled int
 	decided int
 	future  int
+	notices int
+	notice  *harvestwatch.Notice // told with the next event
 }
 
 func (r *recorder) Observe(ev *harvestwatch.Event) harvestwatch.Outcome {
-	var out harvestwatch.Outcome
+	out := harvestwatch.Outcome{Notice: r.notice}
+	r.notice = nil
 	if r.fire != nil && r.fire(ev) {
 		out.Offence = &harvestwatch.Offence{Rule: "test"}
 	}
@@ -113,6 +116,8 @@ func (r *recorder) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 	r.times = append(r.times, ev.Time/int64(time.Second))
 }
 
+func (r *recorder) Notice(*harvestwatch.Notice) { r.notices++ }
+
 func (r *recorder) Commit(_ context.Context, b *Batch) error {
 	r.counts.Add(b.Counts)
 	if b.Counts.Lines > 0 {
@@ -132,7 +137,7 @@ func run(t *testing.T, rec *recorder, texts ...string) {
 		defer ps.Close()
 		sources = append(sources, Stream{Open: func() Source { return ps }})
 	}
-	if err := Run(t.Context(), Merge(sources...), Engine{Detector: rec, Judge: rec}, rec); err != nil {
+	if err := Run(t.Context(), Merge(sources...), Engine{}, Lane{Detector: rec, Judge: rec, Sink: rec}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -205,7 +210,7 @@ func TestEveryBufferIsReleasedOnce(t *testing.T) {
 	ps := Parse(t.Context(), r, lineParser{}, ParseOptions{Workers: 2})
 	other := Slice([]harvestwatch.Event{{Time: 3e9}, {Time: 5e9}})
 	rec := newRecorder()
-	if err := Run(t.Context(), Merge(Stream{Open: func() Source { return ps }}, Stream{Open: func() Source { return other }, Starts: 3e9}), Engine{Detector: rec}, rec); err != nil {
+	if err := Run(t.Context(), Merge(Stream{Open: func() Source { return ps }}, Stream{Open: func() Source { return other }, Starts: 3e9}), Engine{}, Lane{Detector: rec, Sink: rec}); err != nil {
 		t.Fatal(err)
 	}
 	ps.Close()
@@ -230,7 +235,7 @@ func TestReadErrorEndsTheRun(t *testing.T) {
 	ps := Parse(t.Context(), &textReader{err: bad}, lineParser{}, ParseOptions{Workers: 1})
 	defer ps.Close()
 	rec := newRecorder()
-	if err := Run(t.Context(), ps, Engine{Detector: rec}, rec); !errors.Is(err, bad) {
+	if err := Run(t.Context(), ps, Engine{}, Lane{Detector: rec, Sink: rec}); !errors.Is(err, bad) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -241,7 +246,7 @@ func TestCancelEndsTheRunAndTheGoroutines(t *testing.T) {
 	ps := Parse(ctx, &textReader{text: text, rnd: rand.New(rand.NewPCG(1, 1))}, lineParser{}, ParseOptions{Workers: 2})
 	rec := newRecorder()
 	rec.fire = func(*harvestwatch.Event) bool { cancel(); return true }
-	err := Run(ctx, ps, Engine{Detector: rec, Judge: rec}, rec)
+	err := Run(ctx, ps, Engine{}, Lane{Detector: rec, Judge: rec, Sink: rec})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -252,8 +257,8 @@ func TestBoundsAndCeiling(t *testing.T) {
 	rec := newRecorder()
 	rec.fire = func(ev *harvestwatch.Event) bool { return ev.Time == 40 }
 	events := []harvestwatch.Event{{Time: 10}, {Time: 20}, {Time: 90}, {Time: 30}, {Time: 40}, {Time: 50}}
-	e := Engine{Detector: rec, Judge: rec, Since: 20, Until: 50, Ceiling: func() int64 { return 60 }}
-	if err := Run(t.Context(), Slice(events), e, rec); err != nil {
+	e := Engine{Since: 20, Until: 50, Ceiling: func() int64 { return 60 }}
+	if err := Run(t.Context(), Slice(events), e, Lane{Detector: rec, Judge: rec, Sink: rec}); err != nil {
 		t.Fatal(err)
 	}
 	if len(rec.seen) != 3 || rec.future != 0 || rec.decided != 1 {
@@ -261,7 +266,7 @@ func TestBoundsAndCeiling(t *testing.T) {
 	}
 	rec = newRecorder()
 	e.Until = 0
-	if err := Run(t.Context(), Slice(events), Engine{Detector: rec, Ceiling: e.Ceiling}, rec); err != nil {
+	if err := Run(t.Context(), Slice(events), Engine{Ceiling: e.Ceiling}, Lane{Detector: rec, Sink: rec}); err != nil {
 		t.Fatal(err)
 	}
 	if len(rec.seen) != 5 || rec.future != 1 {
@@ -305,5 +310,31 @@ func TestRefs(t *testing.T) {
 	}
 	if got := small.Ref(2, 5*SegmentBytes); !reflect.DeepEqual(got>>20, uint32(6)) {
 		t.Errorf("segment 5 has the number %d, want 6", got>>20)
+	}
+}
+
+// Two lanes see the same events, each decides by itself, and what the engine is told of the client reaches both.
+func TestTwoLanes(t *testing.T) {
+	a, b := newRecorder(), newRecorder()
+	a.fire = func(ev *harvestwatch.Event) bool { return ev.Time == 20 }
+	b.fire = func(ev *harvestwatch.Event) bool { return ev.Time >= 20 && string(ev.Name) == "mail.example" }
+	b.notice = &harvestwatch.Notice{Guard: "directory-outage"}
+	events := []harvestwatch.Event{{Time: 10}, {Time: 20}, {Time: 30}}
+	e := Engine{Annotate: func(ev *harvestwatch.Event) { ev.Name = []byte("mail.example") }}
+	denied := 0
+	deny := func(ev *harvestwatch.Event) *harvestwatch.Decision {
+		if denied++; ev.Time == 10 {
+			return &harvestwatch.Decision{Action: harvestwatch.ActBlock}
+		}
+		return nil
+	}
+	if err := Run(t.Context(), Slice(events), e, Lane{Detector: a, Judge: a, Sink: a, Deny: deny}, Lane{Detector: b, Judge: b, Sink: b}); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.seen) != 3 || len(b.seen) != 3 || a.decided != 2 || b.decided != 2 || a.notices != 0 || b.notices != 1 {
+		t.Errorf("a saw %d and decided %d, b saw %d and decided %d", len(a.seen), a.decided, len(b.seen), b.decided)
+	}
+	if denied != 2 {
+		t.Errorf("asked %d times for the deny list", denied)
 	}
 }

@@ -286,7 +286,7 @@ func TestRecipientsThatAreMissing(t *testing.T) {
 		{Kind: harvestwatch.Delivered, Addr: client, Recipient: []byte("gone"), Code: 250}, // the dialogue's log: its acceptance was told
 		{Kind: harvestwatch.Delivered, Addr: client, Recipient: []byte("gone")}, {Kind: harvestwatch.Delivered, Addr: client, Recipient: []byte("here")},
 	}
-	if err := Run(t.Context(), Slice(events), Engine{Detector: sink, Missing: listed}, sink); err != nil {
+	if err := Run(t.Context(), Slice(events), Engine{Missing: listed}, Lane{Detector: sink, Sink: sink}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"seen rcpt_unknown", "rcpt_unknown", "seen rcpt_ok", "rcpt_ok", "seen rcpt_unknown", "rcpt_unknown", "seen delivered", "delivered"}
@@ -320,4 +320,6 @@ func (k *kinds) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 func (*kinds) Decision(*harvestwatch.Decision) {}
 
 // Commit implements Sink.
+func (*kinds) Notice(*harvestwatch.Notice) {}
+
 func (*kinds) Commit(context.Context, *Batch) error { return nil }

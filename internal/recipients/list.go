@@ -8,6 +8,7 @@ package recipients
 import (
 	"bytes"
 	"hash/maphash"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -175,6 +176,20 @@ func (l *List) entry(i int) string {
 		from = l.ends[i-1]
 	}
 	return l.text[from:l.ends[i]]
+}
+
+// Addresses yields the addresses in canonical form, sorted; wildcards and catch-alls are left out.
+func (l *List) Addresses() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if l == nil {
+			return
+		}
+		for i := range l.ends {
+			if !yield(l.entry(i)) {
+				return
+			}
+		}
+	}
 }
 
 // equal reports whether two lists have the same entries.

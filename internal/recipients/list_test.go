@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -394,5 +395,24 @@ func TestMergeAndOnly(t *testing.T) {
 	}
 	if same, err := m.Only(); err != nil || same != m {
 		t.Error("no domains given, and another list returned:", err)
+	}
+}
+
+func TestAddressesAreThoseOfTheList(t *testing.T) {
+	l, err := Parse("list", strings.NewReader("Bob@Example.org\n@catch.example\nann@example.org\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := slices.Collect(l.Addresses()); !slices.Equal(got, []string{"ann@example.org", "bob@example.org"}) {
+		t.Errorf("%q", got)
+	}
+	for a := range l.Addresses() {
+		if a != "ann@example.org" {
+			t.Errorf("the first is %q", a)
+		}
+		break
+	}
+	for a := range (*List)(nil).Addresses() {
+		t.Errorf("no list has %q", a)
 	}
 }

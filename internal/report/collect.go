@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -10,11 +12,9 @@ import (
 	"github.com/harvestwatch/harvestwatch/internal/pipeline"
 )
 
-// many is the number of tries from which a source counts as one that a block can stop: N0 of the rule harvest.
-const many = 10
-
 // Collector gathers what a scan reports. It is the sink of the loop. Its memory grows with the number of sources, about
-// 60 bytes each, and of offenders, about 400 bytes each, and not with the number of lines.
+// 60 bytes each, and of offenders, about 400 bytes each, and not with the number of lines: what sources have in common, the
+// alerts, the notices and those whom a guard held back take 30 MB at most.
 type Collector struct {
 	zone      *time.Location
 	distinct  func(rule string) bool // does the rule count distinct recipients?
@@ -24,12 +24,17 @@ type Collector struct {
 	numbers   map[harvestwatch.Source]uint32 // the source's place in tallies
 	tallies   [][]tally                      // in pieces of tallyPiece, so that growing copies nothing
 	recent    harvestwatch.Source            // whose tally was looked up last, and that tally
+	recentN   uint32
 	recentT   *tally
 	rules     []string // names, in the order in which they came up; offenders and tallies hold indexes
 	offenders map[offenderKey]*offender
+	held      map[target]*held // who was held back by what spoke for them, and not blocked before
+	alerts    alerts
 	prevented Prevented
 	hit       map[harvestwatch.Source]int64
 	hitAll    int64
+	notices   notices
+	remainder *remainder
 }
 
 // tally is what a source did in the whole period.
@@ -44,12 +49,14 @@ type tally struct {
 
 const tallyPiece = 4096
 
-// offender is a source that reached a rule's threshold.
+// offender is a source, or a prefix, that reached a rule's threshold.
 type offender struct {
 	first, fired     int64 // in seconds since 1970
 	count, threshold int32
 	action           harvestwatch.Action
 	guard, reason    string
+	key, group       string
+	source           harvestwatch.Source // of a prefix the one that reached the threshold first
 	refs             []uint32
 	blocks           []span
 }
@@ -60,16 +67,41 @@ type span struct {
 	level       int
 }
 
-type offenderKey struct {
+// target is whom an offence is about.
+type target struct {
 	source harvestwatch.Source
-	rule   uint8 // index into rules
+	prefix netip.Prefix // the zero Prefix for the source alone; else source is the one that its address is of
+}
+
+func targetOf(o *harvestwatch.Offence) target {
+	if !o.Prefix.IsValid() || o.Prefix == o.Source.Prefix() {
+		return target{source: o.Source}
+	}
+	src, _ := harvestwatch.SourceOf(o.Prefix.Addr())
+	return target{src, o.Prefix}
+}
+
+func (t target) String() string {
+	if t.prefix.IsValid() {
+		return t.prefix.String()
+	}
+	return t.source.String()
+}
+
+func (t target) compare(o target) int {
+	return cmp.Or(cmp.Compare(t.source, o.source), cmp.Compare(t.prefix.Bits(), o.prefix.Bits()))
+}
+
+type offenderKey struct {
+	target
+	rule uint8 // index into rules
 }
 
 // NewCollector returns an empty collector. Times are reported in that zone. distinct tells of a rule, by its name,
 // whether it counts distinct recipients.
 func NewCollector(zone *time.Location, distinct func(rule string) bool) *Collector {
-	return &Collector{zone: zone, distinct: distinct, numbers: map[harvestwatch.Source]uint32{},
-		offenders: map[offenderKey]*offender{}, hit: map[harvestwatch.Source]int64{}}
+	return &Collector{zone: zone, distinct: distinct, numbers: map[harvestwatch.Source]uint32{}, offenders: map[offenderKey]*offender{},
+		held: map[target]*held{}, alerts: alerts{by: map[alertKey]*alert{}}, hit: map[harvestwatch.Source]int64{}, remainder: newRemainder()}
 }
 
 // Forgotten notes how near a source came that the detector no longer keeps in mind.
@@ -127,6 +159,7 @@ func (c *Collector) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 			c.totals.Bounces++
 		} else {
 			t.tries++
+			c.tried(ev, t)
 		}
 		c.totals.UnknownRecipients++
 		c.count(out, &c.prevented.Recipients)
@@ -137,10 +170,18 @@ func (c *Collector) Event(ev *harvestwatch.Event, out *harvestwatch.Outcome) {
 	case harvestwatch.Delivered:
 		t.deliveries++
 		c.totals.Deliveries++
+		c.remainder.delivered(ev)
 		if out.Blocked {
 			c.hitAll++
 			c.hit[src]++
 		}
+	}
+}
+
+// tried notes down a try at an unknown recipient of a source that may stay below many.
+func (c *Collector) tried(ev *harvestwatch.Event, t *tally) {
+	if t.tries < many && c.remainder.add(ev, c.recentN) {
+		c.remainder.makeRoom(func(source uint32) bool { return c.at(source).tries < many })
 	}
 }
 
@@ -163,29 +204,42 @@ func (c *Collector) tally(src harvestwatch.Source) *tally {
 			c.tallies = append(c.tallies, make([]tally, tallyPiece))
 		}
 	}
-	c.recent, c.recentT = src, c.at(n)
+	c.recent, c.recentN, c.recentT = src, n, c.at(n)
 	return c.recentT
 }
 
 func (c *Collector) at(n uint32) *tally { return &c.tallies[n/tallyPiece][n%tallyPiece] }
 
-// Decision implements pipeline.Sink.
+// Decision implements pipeline.Sink. Whoever is blocked, would be, or isn't for reasons that are not his own, is an
+// offender; whom a guard spoke for is held back; an alert is about what happened, not about who did it.
 func (c *Collector) Decision(dec *harvestwatch.Decision) {
 	o := &dec.Offence
-	key := offenderKey{o.Source, c.rule(o.Rule)}
+	blocks := dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve
+	key := offenderKey{targetOf(o), c.rule(o.Rule)}
 	off := c.offenders[key]
-	if off == nil {
+	switch {
+	case dec.Action == harvestwatch.ActAlert:
+		c.alerts.add(dec)
+		return
+	case off == nil && !blocks && spares(dec.Guard):
+		c.hold(key, dec)
+		return
+	case off == nil:
 		off = &offender{first: o.First.Unix(), fired: o.Fired.Unix(), count: int32(o.Count), threshold: int32(o.Threshold),
-			action: dec.Action, guard: dec.Guard, reason: dec.Reason, refs: slices.Clone(o.Evidence)}
+			action: dec.Action, guard: dec.Guard, reason: dec.Reason, key: o.Key, group: o.Group,
+			source: o.Source, refs: slices.Clone(o.Evidence)}
 		c.offenders[key] = off
 	}
-	if dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve {
+	if blocks {
 		if len(off.blocks) == 0 { // a guard that spoke for the source once and no longer is not the last word on it
 			off.action, off.guard, off.reason = dec.Action, dec.Guard, dec.Reason
 		}
 		off.blocks = append(off.blocks, span{o.Fired.Unix(), dec.Until.Unix(), o.Level})
 	}
 }
+
+// Notice implements pipeline.Sink.
+func (c *Collector) Notice(n *harvestwatch.Notice) { c.notices.add(n) }
 
 // Commit implements pipeline.Sink.
 func (c *Collector) Commit(context.Context, *pipeline.Batch) error { return nil }

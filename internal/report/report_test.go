@@ -89,8 +89,8 @@ func TestScanCounts(t *testing.T) {
 	if len(s.Spared) != 1 || s.Spared[0].Source != "2001:db8::/64" || !strings.Contains(s.Spared[0].Why, "5 of 90 for harvest: 40 deliveries") {
 		t.Errorf("spared %+v", s.Spared)
 	}
-	if s.Concentration != (Concentration{Tries: 12, Sources: 1}) {
-		t.Errorf("concentration %+v", s.Concentration)
+	if k := s.Concentration; k.Tries != 12 || k.Sources != 1 || k.AllTries != 17 || k.AllSources != 2 {
+		t.Errorf("concentration %+v", k)
 	}
 }
 
@@ -126,6 +126,13 @@ func TestJSONKeepsItsContract(t *testing.T) {
 	has("block", first(off.(map[string]any)["blocks"]), "from", "until", "level")
 	has("prevented", got["prevented"], "connections", "recipients")
 	has("deliveries_hit", got["deliveries_hit"], "messages", "sources")
+	has("concentration", got["concentration"], "tries", "sources", "share", "all_tries", "all_sources", "ceilings", "histogram")
+	has("distributed", got["distributed"], "sources", "tries", "sample", "helo", "sender_domain", "dictionary")
+	for _, key := range []string{"alerts", "spared", "held_back", "notices"} {
+		if _, ok := got[key].([]any); !ok {
+			t.Errorf("%s is %T, not a list", key, got[key])
+		}
+	}
 	if got["schema"] != "harvestwatch.scan/1" {
 		t.Errorf("schema %v", got["schema"])
 	}

@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -24,25 +23,34 @@ func (c *Collector) Result(o ResultOptions) *Scan {
 	if c.first != 0 {
 		s.Period = Period{c.time(c.first / int64(time.Second)), c.time(c.last / int64(time.Second))}
 	}
-	for n := range uint32(len(c.numbers)) {
-		if t := c.at(n); t.tries >= many {
-			s.Concentration.Sources++
-			s.Concentration.Tries += int64(t.tries)
-		}
-	}
-	keys := c.ranked()
+	s.Concentration = c.concentrate()
+	s.Distributed = c.distributed(&s.Concentration)
+	does := c.sizes()
+	keys := c.ranked(does)
 	if o.Top > 0 {
 		keys = keys[:min(len(keys), o.Top)]
 	}
 	s.Offenders = make([]Offender, 0, len(keys))
 	wants := make([]Want, 0, len(keys))
 	for _, key := range keys {
-		s.Offenders = append(s.Offenders, c.offender(key))
-		wants = append(wants, Want{key.source, c.offenders[key].refs})
+		s.Offenders = append(s.Offenders, c.offender(key, does[key.target]))
+		wants = append(wants, wanted(key.target, c.offenders[key].source, c.offenders[key].group, c.offenders[key].refs))
 	}
+	var asked []Want
+	s.Alerts, asked = c.alerts.told(c.zone)
+	s.AlertsAll = c.alerts.all
 	if o.Evidence != nil {
-		for i, lines := range o.Evidence.Lines(wants) {
-			s.Offenders[i].Evidence = append(s.Offenders[i].Evidence, lines...)
+		for i, lines := range o.Evidence.Lines(append(wants, asked...)) {
+			if i < len(wants) {
+				s.Offenders[i].Evidence = append(s.Offenders[i].Evidence, lines...)
+			} else {
+				s.Alerts[i-len(wants)].Evidence = append(s.Alerts[i-len(wants)].Evidence, lines...)
+			}
+		}
+	}
+	for _, off := range c.offenders {
+		if off.action == harvestwatch.ActObserve {
+			s.OnTrial++
 		}
 	}
 	s.DeliveriesHit = DeliveriesHit{Messages: c.hitAll, Sources: []string{}}
@@ -50,31 +58,81 @@ func (c *Collector) Result(o ResultOptions) *Scan {
 		s.DeliveriesHit.Sources = append(s.DeliveriesHit.Sources, src.String())
 	}
 	s.Spared = c.spared(o.Standings)
+	s.HeldBack = c.heldBack()
+	s.Notices, s.NoticesAll = c.notices.told(c.zone), c.notices.all
 	return s
 }
 
 func (c *Collector) time(sec int64) Time { return Time{time.Unix(sec, 0).In(c.zone)} }
 
+// wanted asks for the lines of what a target did. Where a rule adds up by something else than the source, the lines are
+// of many sources.
+func wanted(t target, src harvestwatch.Source, group string, refs []uint32) Want {
+	w := Want{Source: src, Refs: refs}
+	switch {
+	case t.prefix.IsValid():
+		w.Prefix = t.prefix
+	case group != "":
+		w.Any = true
+	}
+	return w
+}
+
+// sizes returns what each offender did: of a prefix, what all of its sources did.
+func (c *Collector) sizes() map[target]tally {
+	sizes, lengths := map[target]tally{}, c.blocked().lengths
+	for key := range c.offenders {
+		sizes[key.target] = tally{}
+		if n, ok := c.numbers[key.source]; ok && !key.prefix.IsValid() {
+			sizes[key.target] = *c.at(n)
+		}
+	}
+	if len(lengths) == 0 {
+		return sizes
+	}
+	for src, n := range c.numbers {
+		for _, bits := range lengths {
+			t, _ := around(src, bits)
+			if sum, ok := sizes[t]; ok {
+				sum.add(c.at(n))
+				sizes[t] = sum
+			}
+		}
+	}
+	return sizes
+}
+
+func (t *tally) add(o *tally) {
+	t.conns += o.conns
+	t.tries += o.tries
+	t.bounces += o.bounces
+	t.deliveries += o.deliveries
+	t.authFails += o.authFails
+}
+
 // ranked returns the offenders, those first that did the most, whichever way they did it.
-func (c *Collector) ranked() []offenderKey {
+func (c *Collector) ranked(does map[target]tally) []offenderKey {
 	keys := slices.Collect(maps.Keys(c.offenders))
 	weight := func(k offenderKey) int64 {
-		t := c.tally(k.source)
+		t := does[k.target]
 		return int64(t.tries) + int64(t.authFails) + int64(t.conns)
 	}
 	slices.SortFunc(keys, func(a, b offenderKey) int {
-		return cmp.Or(cmp.Compare(weight(b), weight(a)), cmp.Compare(a.source, b.source), cmp.Compare(a.rule, b.rule))
+		return cmp.Or(cmp.Compare(weight(b), weight(a)), a.compare(b.target), cmp.Compare(a.rule, b.rule))
 	})
 	return keys
 }
 
 // offender describes an offender for the result.
-func (c *Collector) offender(key offenderKey) Offender {
-	off, t := c.offenders[key], c.tally(key.source)
-	o := Offender{Source: key.source.String(), Rule: c.rules[key.rule], First: c.time(off.first), Fired: c.time(off.fired),
+func (c *Collector) offender(key offenderKey, t tally) Offender {
+	off := c.offenders[key]
+	o := Offender{Source: off.source.String(), Rule: c.rules[key.rule], First: c.time(off.first), Fired: c.time(off.fired),
 		Count: int(off.count), Threshold: int(off.threshold), Decision: off.action.String(), Guard: off.guard, Reason: off.reason,
 		Deliveries: int64(t.deliveries), Tries: int64(t.tries), Connections: int64(t.conns), AuthFailures: int64(t.authFails),
-		Blocks: make([]Span, 0, len(off.blocks)), Evidence: []string{}}
+		Key: off.key, Group: off.group, Blocks: make([]Span, 0, len(off.blocks)), Evidence: []string{}}
+	if key.prefix.IsValid() {
+		o.Target = key.prefix.String()
+	}
 	if c.distinct(o.Rule) {
 		o.DistinctRecipients = o.Count
 	}
@@ -82,82 +140,4 @@ func (c *Collector) offender(key offenderKey) Offender {
 		o.Blocks = append(o.Blocks, Span{From: c.time(b.from), Until: c.time(b.until), Level: b.level})
 	}
 	return o
-}
-
-// Bounds of the list of spared sources: of those that look like offenders, and, where none does, of all that did
-// anything at all.
-const (
-	sparedMost = 20
-	sparedFew  = 5
-)
-
-// spared returns the sources that tried at least half as many unknown recipients as a harvester needs, or failed to log
-// in as often, or bounced, and were not blocked: the most suspicious first, each with the reason. Where nobody comes so
-// far the few that came nearest are told, so that a quiet log answers too why nobody was blocked.
-func (c *Collector) spared(st Standings) []Spared {
-	if st == nil {
-		return []Spared{}
-	}
-	list := c.suspects(st, func(t *tally) bool { return t.tries >= many/2 || t.bounces >= many || t.authFails >= many })
-	if len(list) == 0 {
-		list = c.suspects(st, func(t *tally) bool { return t.tries > 0 || t.authFails > 0 })
-		return list[:min(len(list), sparedFew)]
-	}
-	return list[:min(len(list), sparedMost)]
-}
-
-// suspects returns the sources that were not blocked and did what did tells.
-func (c *Collector) suspects(st Standings, did func(*tally) bool) []Spared {
-	list := []Spared{}
-	guards, blocked := map[harvestwatch.Source]string{}, map[harvestwatch.Source]bool{}
-	for _, key := range c.ranked() { // in an order that is always the same
-		o := c.offenders[key]
-		blocked[key.source] = blocked[key.source] || len(o.blocks) > 0
-		if o.guard != "" && guards[key.source] == "" {
-			guards[key.source] = fmt.Sprintf("%s reached its threshold, and %s spoke for the source", c.rules[key.rule], o.guard)
-		}
-	}
-	for src, n := range c.numbers {
-		t := c.at(n)
-		if blocked[src] || !did(t) {
-			continue
-		}
-		near := c.nearest(src, t, st)
-		why := guards[src]
-		if why == "" {
-			why = c.why(t, near)
-		}
-		list = append(list, Spared{Source: src.String(), Rule: near.Rule, Tries: int64(t.tries), Bounces: int64(t.bounces),
-			Count: near.Count, Threshold: near.Threshold, Deliveries: int64(t.deliveries), AuthFailures: int64(t.authFails), Why: why})
-	}
-	slices.SortFunc(list, func(a, b Spared) int {
-		return cmp.Or(cmp.Compare(b.Tries+b.AuthFailures, a.Tries+a.AuthFailures), cmp.Compare(b.Bounces, a.Bounces), cmp.Compare(a.Source, b.Source))
-	})
-	return list
-}
-
-// nearest returns how near a source came to a threshold, by what the detector knows or has forgotten meanwhile.
-func (c *Collector) nearest(src harvestwatch.Source, t *tally, st Standings) harvestwatch.Standing {
-	near := st.Standing(src)
-	if near.Rule == "" && t.rule != 0 {
-		near = harvestwatch.Standing{Source: src, Rule: c.rules[t.rule-1], Count: int(t.count), Threshold: int(t.threshold),
-			Deliveries: int(t.good)}
-	}
-	return near
-}
-
-func (c *Collector) why(t *tally, near harvestwatch.Standing) string {
-	came := fmt.Sprintf("came to %d of %d for %s", near.Count, near.Threshold, near.Rule)
-	switch recipients := c.distinct(near.Rule); {
-	case near.Threshold == 0 && t.bounces > 0:
-		return "bounces (null sender) are no evidence: a forged sender brings them from honest servers"
-	case near.Threshold == 0:
-		return "none of it is evidence: temporary refusals, or the server's own trouble"
-	case recipients && near.Deliveries > 0:
-		return fmt.Sprintf("%s: %s raised what it takes", came, plural(int64(near.Deliveries), "delivery", "deliveries"))
-	case recipients && int64(t.tries) > 2*int64(near.Count):
-		return came + " within its window: a recipient tried again counts once"
-	default:
-		return came + " within its window"
-	}
 }

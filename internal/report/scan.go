@@ -3,6 +3,7 @@
 package report
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
@@ -19,14 +20,21 @@ type Scan struct {
 	Period        Period        `json:"period"`
 	Totals        Totals        `json:"totals"`
 	Concentration Concentration `json:"concentration"`
+	Distributed   Distributed   `json:"distributed"`
 	Offenders     []Offender    `json:"offenders"`
+	Alerts        []Alert       `json:"alerts"`     // the first 100
+	AlertsAll     int64         `json:"alerts_all"` // how often somebody would have been told
 	Prevented     Prevented     `json:"prevented"`
 	DeliveriesHit DeliveriesHit `json:"deliveries_hit"`
 	Spared        []Spared      `json:"spared"`
+	HeldBack      []Held        `json:"held_back"`   // by guard
+	Notices       []Notice      `json:"notices"`     // the first 100
+	NoticesAll    int64         `json:"notices_all"` // how many there were
 	Notes         []string      `json:"notes,omitempty"`
 	Errors        []string      `json:"errors,omitempty"`
 	Interrupted   bool          `json:"interrupted,omitempty"`
-	Found         int           `json:"found"` // offenders in all, of which Offenders may hold fewer
+	OnTrial       int           `json:"on_trial"` // offenders whose blocks are on trial only: Prevented and DeliveriesHit leave those out
+	Found         int           `json:"found"`    // offenders in all, of which Offenders may hold fewer
 }
 
 // Input is a log that was read.
@@ -63,15 +71,12 @@ type Totals struct {
 	Future            int64 `json:"future"`     // events whose stamps lie ahead of the clock
 }
 
-// Concentration says how much of the harvesting comes from few sources: the ceiling of what blocking can prevent.
-type Concentration struct {
-	Tries   int64 `json:"tries"`   // unknown recipients tried by sources with 10 tries or more
-	Sources int64 `json:"sources"` // how many those sources are
-}
-
 // Offender is a source that reached the threshold of a rule, with all that followed.
 type Offender struct {
 	Source             string   `json:"source"`
+	Target             string   `json:"target,omitempty"` // the prefix, where it is more than the source: then all numbers are the prefix's
+	Key                string   `json:"key,omitempty"`    // by what the rule adds up, where that is not the source
+	Group              string   `json:"group,omitempty"`  // which one of those it was; may be text from a log
 	Rule               string   `json:"rule"`
 	First              Time     `json:"first"` // the first counted event of the first offence
 	Fired              Time     `json:"fired"` // when the threshold was first reached
@@ -84,7 +89,7 @@ type Offender struct {
 	AuthFailures       int64    `json:"auth_failures"`
 	Decision           string   `json:"decision"`
 	Guard              string   `json:"guard"`
-	Reason             string   `json:"reason"`
+	Reason             string   `json:"reason"` // one sentence
 	Blocks             []Span   `json:"blocks"`
 	Evidence           []string `json:"evidence"`
 }
@@ -111,8 +116,9 @@ type DeliveriesHit struct {
 
 // Spared is a source that looks like an offender and was not blocked, with the reason.
 type Spared struct {
-	Source       string `json:"source"`
+	Source       string `json:"source"` // or a prefix
 	Rule         string `json:"rule"`
+	Guard        string `json:"guard"`   // what held it back though it reached the rule's threshold; "" where it didn't
 	Tries        int64  `json:"tries"`   // unknown recipients, without those of the null sender
 	Bounces      int64  `json:"bounces"` // unknown recipients of the null sender
 	AuthFailures int64  `json:"auth_failures"`
@@ -137,6 +143,8 @@ func (t Time) MarshalJSON() ([]byte, error) {
 type Want struct {
 	Source harvestwatch.Source
 	Refs   []uint32
+	Prefix netip.Prefix // where valid, lines of any source within it are meant
+	Any    bool         // lines of any source are meant
 }
 
 // Evidence resolves references to raw lines.

@@ -22,16 +22,22 @@ type TextOptions struct {
 	Width    int  // columns of the terminal, 0 for no limit: raw lines are cut there
 }
 
-// Text writes the scan for a person to read.
+// Text writes the scan for a person to read: first what blocking can do here at all.
 func (s *Scan) Text(w io.Writer, o TextOptions) error {
 	p := &printer{w: w}
-	s.textInputs(p)
+	if !s.Period.From.IsZero() {
+		s.Concentration.text(p)
+	}
+	textInputs(p, s.Inputs)
 	s.textTotals(p)
 	s.textOffenders(p, o)
 	s.textPrice(p)
+	textAlerts(p, s.Alerts, s.AlertsAll, o)
 	if o.Spared {
 		s.textSpared(p)
 	}
+	s.Distributed.text(p)
+	textNotices(p, "Guards that spoke for the whole site", s.Notices, s.NoticesAll)
 	for _, n := range s.Notes {
 		p.printf("\nNote: %s\n", n)
 	}
@@ -47,11 +53,11 @@ func (s *Scan) Text(w io.Writer, o TextOptions) error {
 // plainInputs is how many inputs are listed one by one. Of more, only those are that have something to tell.
 const plainInputs = 24
 
-func (s *Scan) textInputs(p *printer) {
+func textInputs(p *printer, inputs []Input) {
 	tw := p.table()
 	var unknown []string
 	kinds := map[string]*formatSum{}
-	for _, in := range s.Inputs {
+	for _, in := range inputs {
 		if in.Unrecognised {
 			unknown = append(unknown, Quote(in.Path))
 		}
@@ -68,7 +74,7 @@ func (s *Scan) textInputs(p *printer) {
 			kinds[in.Format] = kind
 		}
 		kind.add(in)
-		if told := note == kind.note && kind.logs > 1; len(s.Inputs) <= plainInputs || note != "" && !told || in.Unparsed*100 > in.Lines {
+		if told := note == kind.note && kind.logs > 1; len(inputs) <= plainInputs || note != "" && !told || in.Unparsed*100 > in.Lines {
 			if note != "" {
 				note = "\t" + Quote(note)
 			}
@@ -77,8 +83,8 @@ func (s *Scan) textInputs(p *printer) {
 		}
 	}
 	tw.flush()
-	textFormats(p, kinds, len(s.Inputs) > plainInputs)
-	for _, in := range s.Inputs {
+	textFormats(p, kinds, len(inputs) > plainInputs)
+	for _, in := range inputs {
 		if in.Unrecognised && in.Why != "" && len(unknown) <= plainInputs {
 			p.printf("%s: %s\n", Quote(in.Path), in.Why)
 			unknown = slices.DeleteFunc(unknown, func(name string) bool { return name == Quote(in.Path) })
@@ -150,10 +156,6 @@ func (s *Scan) textTotals(p *printer) {
 		plural(t.UnknownRecipients, "unknown recipient", "unknown recipients"), bounces,
 		plural(t.Deliveries, "delivery", "deliveries"),
 		plural(t.AuthFailures, "failed authentication", "failed authentications"))
-	if c := s.Concentration; c.Tries > 0 {
-		p.printf("%s of the unknown recipients were tried by %s with %d tries or more: so much a block can reach\n",
-			percent(100*float64(c.Tries)/float64(t.UnknownRecipients)), plural(c.Sources, "source", "sources"), many)
-	}
 }
 
 const stamp = "2006-01-02 15:04:05"
@@ -175,31 +177,56 @@ func (s *Scan) textOffenders(p *printer, o TextOptions) {
 	tw.printf("  SOURCE\tRULE\tFIRST\tFIRED\tUNKNOWN\tLOGINS\tCONNECTS\tGOOD\tDECISION\tFOR\n")
 	for i := range shown {
 		f := &shown[i]
-		decision := f.Decision
-		if f.Guard != "" {
-			decision += " (" + f.Guard + ")"
-		}
-		tw.printf("  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Source, f.Rule, f.First.Format(stamp), "+"+seconds(f.Fired.Sub(f.First.Time)),
-			thousands(f.Tries), thousands(f.AuthFailures), thousands(f.Connections), thousands(f.Deliveries), decision, spans(f.Blocks))
+		rule, fired := f.Rule+group(f.Key, f.Group), "+"+seconds(f.Fired.Sub(f.First.Time))
+		tw.printf("  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.about(), rule, f.First.Format(stamp), fired,
+			thousands(f.Tries), thousands(f.AuthFailures), thousands(f.Connections), thousands(f.Deliveries), f.decision(), spans(f.Blocks))
 	}
 	tw.flush()
 	p.printf("  UNKNOWN recipients tried, LOGINS that failed, CONNECTS, GOOD mail delivered: all in the whole period\n")
 	for i := range shown {
-		s.textEvidence(p, &shown[i], o)
+		if f := &shown[i]; o.Evidence > 0 && len(f.Evidence) > 0 {
+			p.printf("\n  %s: %s\n", f.about(), f.Reason)
+			textEvidence(p, f.Evidence, 4, o)
+		}
 	}
 }
 
-func (s *Scan) textEvidence(p *printer, f *Offender, o TextOptions) {
-	if o.Evidence == 0 || len(f.Evidence) == 0 {
-		return
+// about names whom the offence is about.
+func (f *Offender) about() string {
+	if f.Target != "" {
+		return f.Target
 	}
-	p.printf("\n  %s: %s\n", f.Source, f.Reason)
-	for i, line := range f.Evidence {
+	return f.Source
+}
+
+func (f *Offender) decision() string {
+	if f.Guard != "" {
+		return f.Decision + " (" + f.Guard + ")"
+	}
+	return f.Decision
+}
+
+// group says what a rule added up by, where it is neither the source nor a prefix of it.
+func group(key, text string) string {
+	if text == "" || key == "" || key == "source" || key == "prefix" {
+		return ""
+	}
+	return " [" + strings.ReplaceAll(key, "_", " ") + " " + quoted(text) + "]"
+}
+
+// quoted writes a text from a log between quotation marks, cut to what a table has room for.
+func quoted(text string) string { return `"` + cut(Quote(text), maxShown) + `"` }
+
+const maxShown = 40 // characters of a text from a log in a table
+
+// textEvidence prints raw lines, so many columns from the margin.
+func textEvidence(p *printer, lines []string, margin int, o TextOptions) {
+	for i, line := range lines {
 		if i == o.Evidence {
-			p.printf("    … and %s\n", plural(int64(len(f.Evidence)-i), "line more", "lines more"))
+			p.printf("%*s… and %s\n", margin, "", plural(int64(len(lines)-i), "line more", "lines more"))
 			break
 		}
-		p.printf("    %s\n", cut(Quote(line), o.Width-4))
+		p.printf("%*s%s\n", margin, "", cut(Quote(line), o.Width-margin))
 	}
 }
 
@@ -226,23 +253,13 @@ func (s *Scan) textPrice(p *printer) {
 		plural(v.AuthFailures, "failed authentication", "failed authentications"))
 	if s.DeliveriesHit.Messages == 0 {
 		p.printf("and no delivery: not one good message would have been hit.\n")
-		return
+	} else {
+		p.printf("and hit %s, from %s\n", plural(s.DeliveriesHit.Messages, "delivery", "deliveries"), strings.Join(s.DeliveriesHit.Sources, ", "))
 	}
-	p.printf("and hit %s, from %s\n", plural(s.DeliveriesHit.Messages, "delivery", "deliveries"), strings.Join(s.DeliveriesHit.Sources, ", "))
-}
-
-func (s *Scan) textSpared(p *printer) {
-	if len(s.Spared) == 0 {
-		return
+	if s.OnTrial > 0 {
+		p.printf("%s by rules on trial only (observe): those blocks are not counted in this.\n",
+			plural(int64(s.OnTrial), "offender is listed", "offenders are listed"))
 	}
-	p.printf("\nNot blocked, and why\n")
-	tw := p.table()
-	tw.printf("  SOURCE\tUNKNOWN\tLOGINS\tGOOD\tWHY\n")
-	for _, sp := range s.Spared {
-		tw.printf("  %s\t%s\t%s\t%s\t%s\n", sp.Source, thousands(sp.Tries+sp.Bounces), thousands(sp.AuthFailures),
-			thousands(sp.Deliveries), sp.Why)
-	}
-	tw.flush()
 }
 
 // Quote makes text from a log safe to print on a terminal: control and formatting characters (escape sequences,
