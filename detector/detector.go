@@ -84,6 +84,8 @@ type Detector struct {
 	dirty     []uint64              // a bit for each record that changed since Changes
 	gone      []harvestwatch.Source // saved sources that were forgotten since Changes
 	hand      uint32                // the record that sweep looks at next
+	round     int                   // how often it has been through all of them
+	ahead     uint32                // what was read only so that the memory is at hand when it is asked for
 	turn      int                   // which table sweep looks at next
 	rng       uint64                // for evict
 	stats     Stats
@@ -171,18 +173,25 @@ func (d *Detector) Observe(ev *harvestwatch.Event) harvestwatch.Outcome {
 	if x.t > d.now {
 		d.advance(x.t, &out)
 	}
+	src, ok := harvestwatch.SourceOf(ev.Addr)
+	if ok {
+		x.src, x.sum = src, d.hash.source(src)
+		d.ahead = d.table.peek(x.sum)
+	}
 	d.pace()
 	d.noteRecipient(&x)
-	src, ok := harvestwatch.SourceOf(ev.Addr)
+	if ev.Kind == harvestwatch.RcptUnknown && len(ev.Recipient) > 0 {
+		d.recipient(&x)
+	}
 	if !ok || isAggregate(src) {
 		out.Ignored = true
 		return out
 	}
-	x.src, x.sum = src, d.hash.source(src)
 	if src > math.MaxUint32 {
 		x.v6 = 1
 	}
 	if x.id = d.lookupAt(src, x.sum); x.id != 0 || x.t < d.prefixUntil {
+		d.fetch(x.id, ev.Kind)
 		d.blocked(&x, &out)
 	}
 	d.take(&x, &out)
@@ -234,6 +243,19 @@ func (d *Detector) advance(t uint32, out *harvestwatch.Outcome) {
 	d.now = t
 	if t/60 != minute {
 		d.checkMail(out)
+	}
+}
+
+// fetch reads the beginning of the list that an event of the kind is about to be looked for in.
+func (d *Detector) fetch(id uint32, kind harvestwatch.Kind) {
+	p := &d.plans[kind]
+	if id == 0 || len(p.counters) == 0 {
+		return
+	}
+	if c := &d.counters[p.counters[0]]; c.inline {
+		if h := d.table.rec(id)[c.slot]; h != 0 {
+			d.ahead = d.slabs.at(h)[0].sec
+		}
 	}
 }
 

@@ -112,6 +112,7 @@ func (d *Detector) sweep() {
 	}
 	if d.hand++; d.hand > d.table.high {
 		d.hand = 1
+		d.round++
 	}
 	r := d.table.rec(d.hand)
 	if r.key() == 0 {
@@ -122,8 +123,14 @@ func (d *Detector) sweep() {
 		d.stats.Reclaimed++
 		return
 	}
-	d.trim(r)
+	if d.round%trimEach == 0 {
+		d.trim(r)
+	}
 }
+
+// trimEach is in how many rounds of the sweep the records that are not dead are looked at for lists that are: that reads
+// lists all over the memory.
+const trimEach = 4
 
 // evictSample is how many records are compared to find one to forget.
 const evictSample = 16
