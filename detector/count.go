@@ -11,19 +11,20 @@ import (
 type sight struct {
 	ev        *harvestwatch.Event
 	src       harvestwatch.Source
-	sum       uint64 // its hash
-	id        uint32 // the record that counts it, 0: none
-	r         record // the same
-	t         uint32 // its second
-	hold      uint32 // events before this second are not counted
-	v6        int    // 1 for IPv6
-	aggregate bool   // the record is that of a parent prefix
-	repeated  bool   // its recipient was tried before
-	why       reason // it is no evidence
-	hashed    bool   // rcpt and mark are known
-	rcpt      uint64 // hash of the recipient
-	mark      uint32 // the same, as lists have it
-	fit       int8   // whether the client's verified name speaks for it: 0 not known yet, 1 yes, -1 no
+	sum       uint64          // its hash
+	id        uint32          // the record that counts it, 0: none
+	r         record          // the same
+	t         uint32          // its second
+	hold      uint32          // events before this second are not counted
+	v6        int             // 1 for IPv6
+	aggregate bool            // the record is that of a parent prefix
+	repeated  bool            // its recipient was tried before
+	why       reason          // it is no evidence
+	hashed    bool            // rcpt and mark are known
+	rcpt      uint64          // hash of the recipient
+	mark      uint32          // the same, as lists have it
+	fit       int8            // whether the client's verified name speaks for it: 0 not known yet, 1 yes, -1 no
+	keys      [numKeys]uint64 // the event's keys, as far as they were asked for; 0: not yet, or none
 	recs      [numKeys]record
 	held      held
 
@@ -162,6 +163,12 @@ func (d *Detector) count(x *sight, p *plan, out *harvestwatch.Outcome) {
 		return
 	}
 	d.touch(x.id)
+	for _, k := range p.keys {
+		x.keys[k] = d.keyOf(k, x)
+		if s := &d.spaces[k]; s.direct {
+			d.ahead = s.peek(x.keys[k])
+		}
+	}
 	d.feed(x, p)
 	if exempt {
 		d.excuse(x, x.why)

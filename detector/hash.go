@@ -77,17 +77,16 @@ func (h *hasher) source(src harvestwatch.Source) uint64 {
 // address returns the 64-bit hash of a recipient in its normal form: lower case ASCII, the local part without its +tag.
 // role says that the local part is the name of a role.
 func (h *hasher) address(addr []byte) (sum uint64, role bool) {
-	addr = addr[:min(len(addr), len(h.buf))]
-	local, domain := addr, []byte(nil)
-	if at := bytes.LastIndexByte(addr, '@'); at >= 0 {
-		local, domain = addr[:at], addr[at:]
+	n := lower(h.buf[:], addr[:min(len(addr), len(h.buf))])
+	local := n
+	if at := bytes.LastIndexByte(h.buf[:n], '@'); at >= 0 {
+		local = at
 	}
-	if plus := bytes.IndexByte(local, '+'); plus > 0 {
-		local = local[:plus]
+	if plus := bytes.IndexByte(h.buf[:local], '+'); plus > 0 {
+		n = plus + copy(h.buf[plus:], h.buf[local:n])
+		local = plus
 	}
-	n := lower(h.buf[:], local)
-	role = n <= 16 && n > 0 && h.buf[n-1]-'a' < 26 && isRole(h.buf[:n]) // each ends with a letter
-	n += lower(h.buf[n:], domain)
+	role = local > 0 && local <= 16 && h.buf[local-1]-'a' < 26 && isRole(h.buf[:local]) // each ends with a letter
 	return h.sum(h.buf[:n]), role
 }
 

@@ -73,9 +73,11 @@ func (d *Detector) recordOf(k rules.Key, x *sight, create bool) record {
 	if x.recs[k] != nil {
 		return x.recs[k]
 	}
-	key := d.keyOf(k, x)
+	key := x.keys[k]
 	if key == 0 {
-		return nil
+		if key = d.keyOf(k, x); key == 0 {
+			return nil
+		}
 	}
 	x.recs[k] = d.keyRecord(k, key, create)
 	return x.recs[k]

@@ -216,9 +216,12 @@ func TestUnsharedNamesDoNotFire(t *testing.T) {
 		name           string
 		shared, others int // guesses, the others first
 		fires          int // after so many of the shared ones
+		good           int // recipients that it delivered to
+		guard          string
 	}{
-		{"twelve unshared", 0, 12, 0}, {"five shared", 6, 0, 5}, {"two shared, beside eighteen", 2, 18, 0}, {"three shared, beside eight", 3, 8, 3},
-		{"four shared, one other", 4, 1, 0}, {"four shared, two others", 4, 2, 4},
+		{"twelve unshared", 0, 12, 0, 0, ""}, {"five shared", 6, 0, 5, 0, ""}, {"two shared, beside eighteen", 2, 18, 0, 0, ""},
+		{"three shared, beside eight", 3, 8, 3, 0, ""}, {"four shared, one other", 4, 1, 0, 0, ""}, {"four shared, two others", 4, 2, 4, 0, ""},
+		{"six shared, beside mail for one", 6, 0, 6, 1, rules.GuardDeliveries},
 	} {
 		set := enforced(t, "harvest", "dictionary-overlap")
 		b := &bench{t: t, d: New(set, Options{Key: testKey}), set: set, act: true}
@@ -233,16 +236,19 @@ func TestUnsharedNamesDoNotFire(t *testing.T) {
 				t.Fatalf("%s: fired after %d others: %+v", c.name, i+1, out.Offence)
 			}
 		}
+		for i := range c.good {
+			b.see(85000, delivered(bad, fmt.Sprintf("staff%d@example.com", i)))
+		}
 		fired := 0
 		for i := range c.shared {
 			if out := b.see(86000+int64(i), unknown(bad, name(i))); out.Offence != nil && fired == 0 {
 				fired = i + 1
-				if o := out.Offence; o.Rule != "dictionary-overlap" || o.Count < 10 || o.Count != len(o.Evidence)+fired || o.Threshold != 10 {
+				if o := out.Offence; o.Rule != "dictionary-overlap" || o.Count < 10 || o.Count != len(o.Evidence)+fired || o.Threshold != 10+2*c.good {
 					t.Errorf("%s: %+v", c.name, o)
 				}
 			}
 		}
-		if fired != c.fires || b.told("dictionary-overlap") != "" {
+		if fired != c.fires || b.told("dictionary-overlap") != c.guard {
 			t.Errorf("%s: fired after %d, told %q", c.name, fired, b.told("dictionary-overlap"))
 		}
 	}

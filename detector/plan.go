@@ -115,10 +115,10 @@ func (r *rule) ofPrefix() bool { return len(r.keys) == 1 && r.keys[0] == rules.B
 
 // plan says what an event of one kind does.
 type plan struct {
-	counters []uint16 // of the source, that count it
-	rules    []uint8  // that may be satisfied by it, in the order of the set
-	keyed    []uint16 // counters of keys that count it
-	keys     [numKeys]bool
+	counters []uint16    // of the source, that count it
+	rules    []uint8     // that may be satisfied by it, in the order of the set
+	keyed    []uint16    // counters of keys that count it
+	keys     []rules.Key // of these
 }
 
 // compiled is a rule set as the detector uses it.
@@ -413,7 +413,9 @@ func (c *compiled) plan(n int, ct *counter) {
 			continue
 		}
 		p.keyed = append(p.keyed, uint16(n))
-		p.keys[ct.key] = true
+		if !slices.Contains(p.keys, ct.key) {
+			p.keys = append(p.keys, ct.key)
+		}
 	}
 }
 

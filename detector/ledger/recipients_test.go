@@ -207,10 +207,7 @@ func TestRecipientsAgainstAModel(t *testing.T) {
 			}
 			switch n := rng.IntN(20); {
 			case n == 0:
-				former := hash
-				if rng.IntN(4) > 0 {
-					former += users
-				}
+				former := hash + users*uint64(min(rng.IntN(4), 1))
 				m.calls = append(m.calls, call{hash: former, kind: 'i'})
 				r.Import(former)
 				cut.Import(former)

@@ -101,6 +101,16 @@ func (r *Result) Passed() bool {
 	return true
 }
 
+// Safe reports whether every gate of safety holds.
+func (r *Result) Safe() bool {
+	for i := range r.Gates {
+		if g := &r.Gates[i]; g.Safety && !g.Pass {
+			return false
+		}
+	}
+	return true
+}
+
 // Found is what came of all contenders in all worlds of one mix.
 type Found struct {
 	Mix        string    `json:"mix"`

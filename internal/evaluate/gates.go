@@ -11,6 +11,9 @@ type Gate struct {
 	Name    string
 	Bound   string
 	Measure func(r *Result) (measured string, pass bool)
+	// Safety marks a bound that must hold in a run of any size: nobody harmless is blocked, and restarts change nothing.
+	// The others are shares and percentiles, which say little of a few days with little traffic.
+	Safety bool
 }
 
 // Verdict is what became of a gate.
@@ -19,10 +22,11 @@ type Verdict struct {
 	Bound    string `json:"bound"`
 	Measured string `json:"measured"`
 	Pass     bool   `json:"pass"`
+	Safety   bool   `json:"safety"`
 }
 
 func (g *Gate) judge(r *Result) Verdict {
-	v := Verdict{Name: g.Name, Bound: g.Bound}
+	v := Verdict{Name: g.Name, Bound: g.Bound, Safety: g.Safety}
 	v.Measured, v.Pass = g.Measure(r)
 	return v
 }
@@ -43,18 +47,18 @@ const (
 // Gates returns the gates for a plan with the mixes A and B and a clock.
 func Gates() []Gate {
 	return []Gate{
-		{"mix A: probes prevented, all seeds", atLeast(leastA), shareGate("A", leastA, (*Metrics).Share)},
-		{"mix A: probes prevented, worst seed", atLeast(leastAWorst), shareGate("A", leastAWorst, func(m *Metrics) float64 { return m.Worst })},
-		{"mix B: probes prevented, all seeds", atLeast(leastB), shareGate("B", leastB, (*Metrics).Share)},
-		{"scenarios 19 to 30: sources blocked that must not be", "0", wrongGate(19, 30)},
-		{"elsewhere: sources blocked that must not be", "0", wrongGate(0, 18)},
-		{"good deliveries delayed, worst mix", "<= 1 in 10,000", hitGate},
-		{"longest delay of a good delivery", "<= " + mostDelay.String(), delayGate},
-		{"mix A: attempts until a fast one is blocked, p95", fmt.Sprintf("<= %d", mostTries), triesGate},
-		{"evaders: attempts leaked, worst mix", fmt.Sprintf("<= %.0f %%", 100*mostLeak), leakGate},
-		{"worlds decided alike with restarts between", "all", replayGate},
-		{"bytes a source, at the most sources", fmt.Sprintf("<= %d", mostBytes), bytesGate},
-		{"events a second and core, slowest mix", fmt.Sprintf(">= %d", leastSpeed), speedGate},
+		{"mix A: probes prevented, all seeds", atLeast(leastA), shareGate("A", leastA, (*Metrics).Share), false},
+		{"mix A: probes prevented, worst seed", atLeast(leastAWorst), shareGate("A", leastAWorst, func(m *Metrics) float64 { return m.Worst }), false},
+		{"mix B: probes prevented, all seeds", atLeast(leastB), shareGate("B", leastB, (*Metrics).Share), false},
+		{"scenarios 19 to 30: sources blocked that must not be", "0", wrongGate(19, 30), true},
+		{"elsewhere: sources blocked that must not be", "0", wrongGate(0, 18), true},
+		{"good deliveries delayed, worst mix", "<= 1 in 10,000", hitGate, true},
+		{"longest delay of a good delivery", "<= " + mostDelay.String(), delayGate, true},
+		{"mix A: attempts until a fast one is blocked, p95", fmt.Sprintf("<= %d", mostTries), triesGate, false},
+		{"evaders: attempts leaked, worst mix", fmt.Sprintf("<= %.0f %%", 100*mostLeak), leakGate, false},
+		{"worlds decided alike with restarts between", "all", replayGate, true},
+		{"bytes a source, at the most sources", fmt.Sprintf("<= %d", mostBytes), bytesGate, false},
+		{"events a second and core, slowest mix", fmt.Sprintf(">= %d", leastSpeed), speedGate, false},
 	}
 }
 

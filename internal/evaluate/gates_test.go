@@ -85,6 +85,26 @@ func TestPassedMeansEveryGate(t *testing.T) {
 	}
 }
 
+func TestSafeAsksForTheGatesOfSafetyOnly(t *testing.T) {
+	r := &Result{Gates: []Verdict{{Pass: false}, {Pass: true, Safety: true}}}
+	if !r.Safe() || r.Passed() {
+		t.Error("a share that is too small is no danger")
+	}
+	r.Gates[1].Pass = false
+	if r.Safe() {
+		t.Error("a gate of safety doesn't hold")
+	}
+	n := 0
+	for _, g := range Gates() {
+		if g.Safety {
+			n++
+		}
+	}
+	if n != 5 {
+		t.Errorf("%d gates of safety", n)
+	}
+}
+
 func TestPercentile(t *testing.T) {
 	var list []int64
 	for i := range 100 {
