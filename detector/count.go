@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
@@ -76,6 +77,12 @@ func (d *Detector) judge(x *sight, out *harvestwatch.Outcome) {
 		return
 	}
 	sum, _ := d.recipient(x)
+	if bytes.IndexByte(ev.Recipient, '+') >= 0 { // a server that knows no tags denies anna+x: that says nothing of anna
+		if d.recipients.Known(sum) {
+			x.why = exUser
+		}
+		return
+	}
 	known, tripped := d.recipients.Refuse(sum, x.t, uint64(x.src))
 	if known {
 		x.why = exUser

@@ -231,9 +231,13 @@ func (d *Detector) take(x *sight, out *harvestwatch.Outcome) {
 		d.count(x, p, out)
 		return
 	}
-	if len(p.counters)+len(p.keyed) > 0 && !out.Late { // as the other share of a rule
-		var none harvestwatch.Outcome
-		d.count(x, p, &none)
+	if len(p.counters)+len(p.keyed) > 0 && !out.Late { // as the other share of a rule, or as what one of the user's own counts
+		var own harvestwatch.Outcome
+		d.count(x, p, &own)
+		out.Offence, out.Suspect = own.Offence, own.Suspect
+		if own.Notice != nil {
+			out.Notice = own.Notice
+		}
 	}
 }
 

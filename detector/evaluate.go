@@ -189,7 +189,7 @@ func (d *Detector) evaluate(n int, x *sight, out *harvestwatch.Outcome) bool {
 			guard = d.heldBack(ru, c, x, s, list, got, m)
 		}
 		if guard == "" && counts {
-			if guard = d.siteGuard(ru, x, s, out); guard == "" {
+			if guard = d.siteGuard(ru, x, s, got, &m, out); guard == "" {
 				d.fire(n, c, x, list, got, m, "", out)
 				return true
 			}

@@ -54,8 +54,13 @@ func (d *Detector) excuseOf(ru *rule, c *condition, s *side) string {
 	return guardNames[most]
 }
 
-// siteGuard names the guard that holds back an offence whose threshold is reached.
-func (d *Detector) siteGuard(ru *rule, x *sight, s *side, out *harvestwatch.Outcome) string {
+// beyond is how many times the evidence that a rule asks for is beyond the collateral budget: four times, as much as credit
+// asks for. Without this, whoever gets one message through to each of many of his machines would use the budget up for
+// all of them.
+const beyond = 4
+
+// siteGuard names the guard that holds back an offence whose threshold is reached, by so much that was counted.
+func (d *Detector) siteGuard(ru *rule, x *sight, s *side, got int, m *measure, out *harvestwatch.Outcome) string {
 	if x.aggregate && !ru.ofPrefix() {
 		return rules.GuardIPv6
 	}
@@ -69,15 +74,25 @@ func (d *Detector) siteGuard(ru *rule, x *sight, s *side, out *harvestwatch.Outc
 	switch {
 	case d.suspended:
 		return rules.GuardGoodMail
-	case d.overBudget(s):
+	case got < beyond*m.base+m.need-m.bar && d.overBudget(s):
 		return rules.GuardBudget
 	}
 	return ""
 }
 
+// toldMark is the mark of a rule that is not to be told as held back again. A guard of the whole site has another than what
+// speaks for a source: who comes to a higher threshold than the one that was told meets the second one.
+func toldMark(rule int, guard string) int {
+	switch guard {
+	case rules.GuardOutage, rules.GuardGoodMail, rules.GuardBudget, rules.GuardIPv6:
+		return rule + 1 + 2*guardMark
+	}
+	return rule + 1 + guardMark
+}
+
 // hold keeps the first offence that a guard held back, unless it was told within the window.
 func (d *Detector) hold(h held, x *sight, s *side) {
-	if x.held.guard == "" && (s == nil || !d.quieted(s.quiet, h.rule+1+guardMark)) {
+	if x.held.guard == "" && (s == nil || !d.quieted(s.quiet, toldMark(h.rule, h.guard))) {
 		x.held = h
 	}
 }

@@ -486,13 +486,14 @@ func TestListedAndProbation(t *testing.T) {
 }
 
 func TestHandMadeBlockHolds(t *testing.T) {
-	b := guarded(t, Options{})
-	b.see(0, connect(bad))
-	b.d.Settle(&harvestwatch.Decision{Action: harvestwatch.ActBlock, Offence: harvestwatch.Offence{Source: src(bad), RuleIndex: -1, Fired: b.d.Now()}, Until: b.d.Now().Add(time.Hour)})
-	if out := b.see(100, unknown(bad, "x@example.com")); !out.Blocked {
-		t.Error("not blocked")
-	}
-	if o := b.fire(3600, "y"); o.Level != 1 || o.Probation {
-		t.Errorf("%+v", o)
+	for _, action := range []harvestwatch.Action{harvestwatch.ActBlock, harvestwatch.ActObserve} {
+		b := guarded(t, Options{})
+		b.see(0, connect(bad))
+		b.d.Settle(&harvestwatch.Decision{Action: action, Offence: harvestwatch.Offence{Source: src(bad), RuleIndex: -1, Fired: b.d.Now()},
+			Until: b.d.Now().Add(time.Hour)})
+		out := b.see(100, unknown(bad, "x@example.com"))
+		if o := b.fire(3600, "y"); !out.Blocked || o.Level != 1 || o.Probation {
+			t.Errorf("%s: blocked is %t, %+v", action, out.Blocked, o)
+		}
 	}
 }

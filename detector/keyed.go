@@ -153,12 +153,12 @@ func (d *Detector) evaluateKeys(n int, x *sight, out *harvestwatch.Outcome) bool
 			continue
 		}
 		if guard == "" {
-			if guard = d.siteGuard(ru, x, x.side, out); guard == "" {
+			if guard = d.siteGuard(ru, x, x.side, 0, &m, out); guard == "" {
 				d.fireKeys(n, c, x, got, m, "", out)
 				return true
 			}
 		}
-		if x.held.guard == "" && !d.quieted(x.recs[ru.keys[0]][kQuiet], n+1+guardMark) {
+		if x.held.guard == "" && !d.quieted(x.recs[ru.keys[0]][kQuiet], toldMark(n, guard)) {
 			x.held = held{rule: n, cond: i, guard: guard, got: got, m: m}
 		}
 	}

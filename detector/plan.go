@@ -150,14 +150,14 @@ const (
 	inlineMax  = 3
 	exemptKept = 32
 	servedKept = 24
-	guardMark  = 64 // in the list of quiet rules: the rule is only not to be told as held back again
+	guardMark  = 64 // in the list of quiet rules: the rule is only not to be told as held back again; twice, by the whole site
 )
 
 func seconds(d time.Duration) uint32 { return uint32(d / time.Second) }
 
 // compile works out what the set asks of the detector.
 func compile(set *rules.Set) compiled {
-	c := compiled{good: counter{mode: rules.Recipient, limit: rules.MaxGood}, quiet: counter{mode: rules.Recipient, limit: 2 * rules.MaxRules},
+	c := compiled{good: counter{mode: rules.Recipient, limit: rules.MaxGood}, quiet: counter{mode: rules.Recipient, limit: 3 * rules.MaxRules},
 		exempt: counter{limit: exemptKept}, served: counter{limit: servedKept, longest: day}, shortest: math.MaxUint32, guesses: -1}
 	c.members()
 	for i := range set.Rules {

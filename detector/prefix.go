@@ -247,12 +247,12 @@ func (d *Detector) evaluatePrefix(n int, r record, x *sight, out *harvestwatch.O
 			guard = rules.GuardShare
 		}
 		if guard == "" {
-			if guard = d.siteGuard(ru, x, nil, out); guard == "" {
+			if guard = d.siteGuard(ru, x, nil, 0, &m, out); guard == "" {
 				d.fireKeys(n, c, x, got, m, "", out)
 				return true
 			}
 		}
-		if x.held.guard == "" && !d.quieted(r[kQuiet], n+1+guardMark) {
+		if x.held.guard == "" && !d.quieted(r[kQuiet], toldMark(n, guard)) {
 			x.held = held{rule: n, cond: i, guard: guard, got: got, m: m}
 		}
 	}

@@ -255,10 +255,7 @@ func (d *Detector) keepQuiet(list []entry) uint32 {
 	kept := list[:0]
 	for _, e := range list {
 		if n := d.ruleByID(e.hash); n >= 0 && len(kept) < d.quiet.limit {
-			mark := uint32(n) + 1
-			if e.ref != 0 {
-				mark += guardMark
-			}
+			mark := uint32(n) + 1 + min(e.ref, 2)*guardMark
 			kept = append(kept, entry{e.sec, mark, 0})
 		}
 	}

@@ -14,14 +14,15 @@ import (
 // adds up by a key, for the key, until the decision's Until or for its window where that is not set; a rule on trial must
 // not shield a source from a rule in force. An offence that a guard held back is only not told again for its window.
 //
-// A block with a rule's index below 0 is one that no rule found, of a list or by hand: no offence is counted.
+// A block or would-be block with a rule's index below 0 is one that no rule found, of a list or by hand: no offence is
+// counted.
 func (d *Detector) Settle(dec *harvestwatch.Decision) {
 	o := &dec.Offence
 	if o.RuleIndex >= len(d.rules) {
 		return
 	}
 	if o.RuleIndex < 0 {
-		if dec.Action == harvestwatch.ActBlock {
+		if dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve {
 			d.blockByHand(dec)
 		}
 		return
@@ -30,7 +31,7 @@ func (d *Detector) Settle(dec *harvestwatch.Decision) {
 	trial := dec.Action == harvestwatch.ActObserve && ru.trial
 	switch {
 	case o.Guard != "":
-		d.rest(dec, o.RuleIndex+1+guardMark)
+		d.rest(dec, toldMark(o.RuleIndex, o.Guard))
 	case trial || dec.Action != harvestwatch.ActBlock && dec.Action != harvestwatch.ActObserve:
 		d.rest(dec, o.RuleIndex+1)
 	case ru.ofPrefix():
@@ -110,7 +111,7 @@ func (d *Detector) begin(s *side, fired, until uint32) {
 	d.charge(s, until)
 }
 
-// blockByHand notes a block that no rule found.
+// blockByHand notes a block or would-be block that no rule found.
 func (d *Detector) blockByHand(dec *harvestwatch.Decision) {
 	o := &dec.Offence
 	if p := o.Prefix; p.IsValid() && p.Bits() < o.Source.Prefix().Bits() {

@@ -31,7 +31,7 @@ type Batch struct {
 	Deliveries []Count    // are added up
 	Totals     []DayTotal // are added up
 	Segments   []Segment  // replace those of their numbers
-	Ends       []End      // end blocks, those that Decisions add included
+	Ends       []End      // end blocks, each after as many Decisions as it says; in ascending order of that number
 	Audit      []Audit    // are added
 }
 
@@ -56,10 +56,12 @@ type Window struct {
 	Value  []byte // opaque; empty deletes
 }
 
-// End ends every block of exactly that prefix that a rule made and that would end later.
+// End ends every block of exactly that prefix that would end later, except those made by hand, whose rule is "manual": what
+// a rule or a list blocked, and what was adopted, by whichever call it was added.
 type End struct {
 	Prefix netip.Prefix
 	At     time.Time
+	After  int // how many of the batch's Decisions come before it; it does not end the blocks of the others
 }
 
 // Memory is what the detector keeps in mind under a key that is no source.
@@ -120,10 +122,7 @@ func (s *Store) Commit(ctx context.Context, b *Batch) error {
 				return err
 			}
 		}
-		if err := b.decisions(w, ids); err != nil {
-			return err
-		}
-		if err := b.ends(w); err != nil {
+		if err := b.history(w, ids); err != nil {
 			return err
 		}
 		return w.audit(b.Audit)
@@ -207,8 +206,8 @@ const (
 	dropWindow = "DELETE FROM windows WHERE source = ?"
 	putMemory  = "INSERT INTO memory (space, key, value) VALUES (?, ?, ?) ON CONFLICT (space, key) DO UPDATE SET value = excluded.value"
 	dropMemory = "DELETE FROM memory WHERE space = ? AND key = ?"
-	endDecided = `UPDATE blocks SET until = max(start, ?1), ended = ?1
-		WHERE net = ?2 AND bits = ?3 AND until > ?1 AND until > start AND decision IS NOT NULL`
+	endOurs    = `UPDATE blocks SET until = max(start, ?1), ended = ?1
+		WHERE net = ?2 AND bits = ?3 AND until > ?1 AND until > start AND rule <> '` + byHand + `'`
 	putSegment  = "INSERT OR REPLACE INTO segments (seg, path, file, start) VALUES (?, ?, ?, ?)"
 	dropSegment = "DELETE FROM segments WHERE seg = ?"
 )
@@ -271,11 +270,12 @@ func (b *Batch) memory(w *writing) error {
 	})
 }
 
-func (b *Batch) ends(w *writing) error {
-	return w.each("end blocks", len(b.Ends), func(i int) (string, []any) {
-		e := &b.Ends[i]
+// ends ends blocks.
+func (w *writing) ends(list []End) error {
+	return w.each("end blocks", len(list), func(i int) (string, []any) {
+		e := &list[i]
 		net, bits := netOf(canonical(e.Prefix))
-		return endDecided, []any{nanos(e.At), net, bits}
+		return endOurs, []any{nanos(e.At), net, bits}
 	})
 }
 

@@ -23,6 +23,9 @@ func bounded(limit int) int {
 	return limit
 }
 
+// byHand is the rule of blocks that somebody made by hand.
+const byHand = "manual"
+
 const blockColumns = "id, prefix, start, until, rule, level, reason"
 
 // scanBlock reads blockColumns.
@@ -93,15 +96,16 @@ func (r *Reader) BlockByID(ctx context.Context, id string) (harvestwatch.Block, 
 	return list[0], nil
 }
 
-const activeOfPrefix = "SELECT " + blockColumns + ` FROM blocks WHERE net = ? AND bits = ? AND until > ? AND until > start
-	ORDER BY until DESC, id`
+const activeOfPrefix = "SELECT " + blockColumns + ` FROM blocks WHERE net = ? AND bits = ? AND +until > ? AND until > start
+	ORDER BY +until DESC, id`
 
-// AddBlock adds a block that somebody made by hand, and says so in the audit, in one transaction. It returns the block
-// that then holds for the prefix: where one is active when b begins and ends no sooner than b would, that one stays and
-// nothing is added. b.ID is ignored; b.Rule is "manual" where it is empty.
+// AddBlock adds a block that is not part of a Batch, and says so in the audit, in one transaction. It returns the
+// block that then holds for the prefix: where one is active when b begins and ends no sooner than b would, that one stays
+// and nothing is added. b.ID is ignored; b.Rule is "manual" where it is empty: somebody made the block by hand, and no
+// Batch.Ends ends it. Any other rule says that the program did, and Ends do.
 func (s *Store) AddBlock(ctx context.Context, b harvestwatch.Block, a Audit) (harvestwatch.Block, error) {
 	if b.Rule == "" {
-		b.Rule = "manual"
+		b.Rule = byHand
 	}
 	p, err := checked(&b)
 	if err != nil {
@@ -135,25 +139,5 @@ func (s *Store) AddBlock(ctx context.Context, b harvestwatch.Block, a Audit) (ha
 // says so in the audit, in one transaction. It returns the blocks as they were; none where nothing held the prefix,
 // and then writes the audit all the same.
 func (s *Store) EndBlock(ctx context.Context, prefix netip.Prefix, at time.Time, a Audit) ([]harvestwatch.Block, error) {
-	p := canonical(prefix)
-	if !p.IsValid() {
-		return nil, fmt.Errorf("end block %v: no prefix", prefix)
-	}
-	net, bits := netOf(p)
-	var ended []harvestwatch.Block
-	err := s.write(ctx, func(w *writing) (err error) {
-		if err := w.audit([]Audit{a}); err != nil {
-			return err
-		}
-		if ended, err = blocksOf(w.stmt, w.tx, activeOfPrefix, net, bits, nanos(at)); err != nil {
-			return err
-		}
-		_, err = w.tx.ExecContext(w.stmt, `UPDATE blocks SET until = max(start, ?1), ended = ?1
-			WHERE net = ?2 AND bits = ?3 AND until > ?1 AND until > start`, nanos(at), net, bits)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("end block %v in %s: %w", p, s.path, err)
-	}
-	return ended, nil
+	return s.Change(ctx, &Change{At: at, Prefixes: []netip.Prefix{prefix}, Audit: []Audit{a}})
 }

@@ -92,21 +92,57 @@ func TestMemoryIsKeptByKey(t *testing.T) {
 	}
 }
 
-// TestEndsComeLast: a batch that adds a block and takes it back leaves none; a block made by hand stays.
-func TestEndsComeLast(t *testing.T) {
+// TestEndsKeepTheirPlace: of the decisions of its batch an end ends the blocks of those before it; whoever is blocked again
+// after that stays blocked.
+func TestEndsKeepTheirPlace(t *testing.T) {
 	s := open(t)
-	byHand := must(s.AddBlock(t.Context(), *block("192.0.2.9/32", time.Hour), Audit{}))(t)
-	taken, kept := decision(source("192.0.2.1"), noon, 0), decision(source("192.0.2.2"), noon, 0)
-	commit(t, s, &Batch{Decisions: []Record{taken, kept}, Ends: []End{{source("192.0.2.1").Prefix(), at(time.Minute)}, {byHand.Prefix, at(time.Minute)}}})
-	var got []string
-	for _, b := range must(s.ActiveBlocks(t.Context(), at(2*time.Minute)))(t) {
-		got = append(got, b.Prefix.String())
+	commit(t, s, &Batch{Decisions: []Record{decision(source("192.0.2.7"), noon, 0)}})
+	one, two, three := source("192.0.2.1"), source("192.0.2.2"), source("192.0.2.3")
+	end := func(src harvestwatch.Source, after int) End {
+		return End{Prefix: src.Prefix(), At: at(time.Minute), After: after}
 	}
-	if d := cmp.Diff([]string{"192.0.2.2/32", "192.0.2.9/32"}, got); d != "" {
+	b := &Batch{
+		Decisions: []Record{decision(one, noon, 0), decision(two, noon, 0), decision(three, noon, 0), decision(one, at(30*time.Second), 0)},
+		Ends:      []End{end(source("192.0.2.7"), 0), end(three, 2), end(one, 3), end(two, 9)},
+	}
+	commit(t, s, b)
+	if d := cmp.Diff([]string{"192.0.2.1/32 1h0m30s", "192.0.2.3/32 1h0m0s"}, active(t, &s.Reader, at(2*time.Minute))); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if got := must(s.History(t.Context(), Query{Prefix: source("192.0.2.1").Prefix()}))(t); len(got) != 1 || !got[0].Ended.Equal(at(time.Minute)) {
+	got := must(s.History(t.Context(), Query{Prefix: one.Prefix()}))(t)
+	if len(got) != 2 || !got[0].Ended.IsZero() || !got[1].Ended.Equal(at(time.Minute)) {
 		t.Errorf("%+v", got)
+	}
+	for i := range b.Decisions {
+		if block := must(s.BlockByID(t.Context(), b.Decisions[i].Block.ID))(t); block.From != b.Decisions[i].Block.From {
+			t.Errorf("decision %d got the name of another block: %+v", i, block)
+		}
+	}
+}
+
+// TestEndsSpareWhatWasMadeByHand: an end ends what the program blocked, in whichever way it was added, and nothing that
+// somebody blocked by hand.
+func TestEndsSpareWhatWasMadeByHand(t *testing.T) {
+	s := open(t)
+	var ends []End
+	for i, rule := range []string{"manual", "", "harvest", "deny-list"} {
+		b := *block("192.0.2."+itoa(int64(i)+1)+"/32", time.Hour)
+		b.Rule = rule
+		must(s.AddBlock(t.Context(), b, Audit{}))(t)
+		ends = append(ends, End{Prefix: b.Prefix, At: at(time.Minute)})
+	}
+	adopted := Record{Block: block("192.0.2.5/32", time.Hour)}
+	adopted.Block.Rule = "adopted"
+	commit(t, s, &Batch{Decisions: []Record{adopted, decision(source("192.0.2.1"), noon, 0)}})
+	ends = append(ends, End{Prefix: adopted.Block.Prefix, At: at(time.Minute)})
+	commit(t, s, &Batch{Ends: ends})
+	if d := cmp.Diff([]string{"192.0.2.1/32 1h0m0s", "192.0.2.2/32 1h0m0s"}, active(t, &s.Reader, at(2*time.Minute))); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	for _, r := range must(s.History(t.Context(), Query{Prefix: prefix("192.0.2.1/32")}))(t) {
+		if r.Ended.IsZero() == (r.Block.Rule == "harvest") {
+			t.Errorf("%s: ended %v", r.Block.Rule, r.Ended)
+		}
 	}
 }
 

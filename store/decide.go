@@ -18,16 +18,26 @@ const (
 	putAudit = "INSERT INTO audit (time, who, what, text) VALUES (?, ?, ?, ?)"
 )
 
-// decisions writes each record with its evidence and its block. The number of record i's block goes to ids[i].
-func (b *Batch) decisions(w *writing, ids []int64) error {
+// history writes each record with its evidence and its block, and ends blocks in between. The number of record i's block
+// goes to ids[i].
+func (b *Batch) history(w *writing, ids []int64) error {
+	rest := b.Ends
 	for i := range b.Decisions {
+		n := 0
+		for n < len(rest) && rest[n].After <= i {
+			n++
+		}
+		if err := w.ends(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
 		id, err := b.decision(w, &b.Decisions[i])
 		if err != nil {
 			return fmt.Errorf("write decision %d of %d: %w", i+1, len(b.Decisions), err)
 		}
 		ids[i] = id
 	}
-	return nil
+	return w.ends(rest)
 }
 
 func (b *Batch) decision(w *writing, r *Record) (blockRow int64, err error) {

@@ -46,21 +46,43 @@ func readMigrations(files fs.FS) ([]migration, error) {
 	return list, nil
 }
 
-// migrate applies the steps that the database lacks, each in one transaction together with the number it leads to.
-func migrate(db *sql.DB, list []migration) error {
+// migrate applies the steps that the database lacks, each in one transaction together with the number it leads to. It
+// reports whether they threw away what the detector remembered of sources.
+func migrate(db *sql.DB, list []migration) (forgot bool, err error) {
 	version, err := schema(db)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := known(version, len(list)); err != nil {
-		return err
+		return false, err
+	}
+	if version == len(list) {
+		return false, nil
+	}
+	before, err := remembers(db)
+	if err != nil {
+		return false, err
 	}
 	for i := version; i < len(list); i++ {
 		if err := apply(db, list[i], i+1); err != nil {
-			return fmt.Errorf("migrate the schema to %s: %w", list[i].name, err)
+			return false, fmt.Errorf("migrate the schema to %s: %w", list[i].name, err)
 		}
 	}
-	return nil
+	after, err := remembers(db)
+	return before && !after, err
+}
+
+// remembers reports whether the database holds anything of the detector's about a source. One that is new has no place
+// for it yet.
+func remembers(db *sql.DB) (yes bool, err error) {
+	const table = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'windows')"
+	if err = db.QueryRow(table).Scan(&yes); err == nil && yes {
+		err = db.QueryRow("SELECT EXISTS (SELECT 1 FROM windows)").Scan(&yes)
+	}
+	if err != nil {
+		return false, fmt.Errorf("look what the detector remembers: %w", err)
+	}
+	return yes, nil
 }
 
 func apply(db *sql.DB, m migration, version int) error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/harvestwatch/harvestwatch"
 )
@@ -104,7 +105,7 @@ func TestMigrations(t *testing.T) {
 		version, rows int
 	}{{"first", list[:1], false, 1, 1}, {"again", list[:1], false, 1, 1}, {"second fails in the third", list, true, 2, 2},
 		{"back to an older program", list[:1], true, 2, 2}, {"without the bad one", list[:2], false, 2, 2}} {
-		err := migrate(db, c.list)
+		_, err := migrate(db, c.list)
 		if (err != nil) != c.fails {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -123,6 +124,42 @@ func TestMigrations(t *testing.T) {
 	if _, err := readMigrations(steps); err == nil {
 		t.Error("a gap in the numbers was accepted")
 	}
+}
+
+// TestForgottenWindowsAreTold: a step that throws away what the detector remembered of sources says so, once, and leaves the
+// blocks as they are; where nothing was remembered there is nothing to say.
+func TestForgottenWindowsAreTold(t *testing.T) {
+	for remembered, want := range map[string]int{"INSERT INTO windows VALUES (1, x'01')": 1, "": 0} {
+		path := filepath.Join(t.TempDir(), "x.db")
+		must(os.Create(path))(t).Close()
+		db := pool(path, writingDSN, 1, nil)
+		if _, err := migrate(db, migrations()[:1]); err != nil {
+			t.Fatal(err)
+		}
+		net, bits := netOf(prefix("192.0.2.1/32"))
+		if _, err := db.Exec(putBlock, "192.0.2.1/32", net, bits, nanos(noon), nanos(at(time.Hour)), "harvest", 1, "", nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(remembered); err != nil {
+			t.Fatal(err)
+		}
+		db.Close()
+		var warned []string
+		for range 2 {
+			s := must(Open(path, Options{Now: noon, Warn: func(w string) { warned = append(warned, w) }}))(t)
+			if got := active(t, &s.Reader, at(time.Minute)); len(got) != 1 {
+				t.Errorf("blocks after the step: %v", got)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if len(warned) != want || want > 0 && (!strings.Contains(warned[0], "begins anew") || !strings.Contains(warned[0], path)) {
+			t.Errorf("%q: warned %q", remembered, warned)
+		}
+	}
+	silent := filepath.Join(t.TempDir(), "new.db") // open fails the test for any warning
+	open(t, silent)
 }
 
 // change runs a statement on a database that nobody has open.

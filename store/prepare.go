@@ -148,7 +148,7 @@ func create(path string) error {
 		return fmt.Errorf("create it: %w", err)
 	}
 	db := pool(draft, creatingDSN, 1, nil)
-	err = migrate(db, migrations())
+	_, err = migrate(db, migrations())
 	if closeErr := db.Close(); err == nil {
 		err = closeErr
 	}

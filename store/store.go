@@ -23,7 +23,7 @@ import (
 // Options are what Open must be told. The zero Options lacks Now.
 type Options struct {
 	Now  time.Time    // the time of the opening; names the file that a damaged database is set aside under
-	Warn func(string) // told in one sentence when a damaged database was set aside; nil tells nobody
+	Warn func(string) // told in a sentence of a damaged database set aside, and of a new version that forgets; nil tells nobody
 
 	wrap func(driver.Connector) driver.Connector // tests put a failing driver in here
 }
@@ -65,7 +65,7 @@ func Open(path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	s := &Store{Reader: Reader{path: path, db: pool(path, readingDSN, readers, nil)}, w: pool(path, writingDSN, 1, o.wrap)}
-	if err := s.begin(); err != nil {
+	if err := s.begin(o.Warn); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
@@ -73,7 +73,7 @@ func Open(path string, o Options) (*Store, error) {
 }
 
 // begin opens the connections for the first time and migrates.
-func (s *Store) begin() error {
+func (s *Store) begin(warn func(string)) error {
 	var mode string
 	if err := s.w.QueryRow("PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err
@@ -81,8 +81,13 @@ func (s *Store) begin() error {
 	if mode != "wal" {
 		return fmt.Errorf("journal mode is %s, not wal: put the database on a local disk", mode)
 	}
-	if err := migrate(s.w, migrations()); err != nil {
+	forgot, err := migrate(s.w, migrations())
+	if err != nil {
 		return err
+	}
+	if forgot && warn != nil {
+		warn(fmt.Sprintf("the database %s was brought up to date: what the detector remembered of sources can't be used by this version and "+
+			"begins anew, so counting starts from nothing; blocks and their history stay", s.path))
 	}
 	return s.db.Ping()
 }

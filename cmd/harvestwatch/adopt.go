@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"time"
 
@@ -64,8 +65,9 @@ func (d *daemon) inForce(o *harvestwatch.Offence) bool {
 	return known && r.Mode == rules.Enforce
 }
 
-// adoptObserved turns would-be blocks that still hold into blocks: the daemon observed, and now enforces. During a roll-out
-// it doesn't: nothing is to be blocked before its time.
+// adoptObserved turns would-be blocks that still hold into blocks: the daemon observed, and now enforces. Of each target the
+// newest counts, unless whoever it is is spared by now, by address or by the last verified name that was told of it. During a
+// roll-out it does nothing: nothing is to be blocked before its time.
 func (d *daemon) adoptObserved(ctx context.Context, records []store.Record) error {
 	now := d.p.now()
 	if d.rolloutStep(now) != "" {
@@ -75,16 +77,21 @@ func (d *daemon) adoptObserved(ctx context.Context, records []store.Record) erro
 	if err != nil {
 		return err
 	}
-	blocked := map[harvestwatch.Source]bool{}
+	settled := map[netip.Prefix]bool{}
 	n := 0
 	for i := range records { // the newest first
 		dec := &records[i].Decision
-		if blocked[dec.Offence.Source] || !d.inForce(&dec.Offence) || !dec.Until.After(now) {
+		prefix := dec.Offence.Target()
+		if dec.Offence.Rule == "" || settled[prefix] { // a block by hand has no decision
 			continue
 		}
-		blocked[dec.Offence.Source] = true
-		prefix := dec.Offence.Target()
-		if _, never := d.spared.Overlaps(prefix); never || dec.Action != harvestwatch.ActObserve || freed[prefix.String()].After(dec.Offence.Fired) {
+		_, spare := d.judge.Spares(prefix, dec.Offence.Name)
+		blocks := dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve
+		if !spare && (!blocks || !d.inForce(&dec.Offence) || !dec.Until.After(now)) {
+			continue
+		}
+		settled[prefix] = true
+		if spare || dec.Action != harvestwatch.ActObserve || freed[prefix.String()].After(dec.Offence.Fired) {
 			continue
 		}
 		b := harvestwatch.Block{Prefix: prefix, From: now, Until: dec.Until, Rule: dec.Offence.Rule,

@@ -36,6 +36,7 @@ type guardStatus struct {
 	Denied     int               `json:"denied"`             // entries of the deny list
 	Providers  int               `json:"providers"`          // networks of providers that are spared
 	Problems   []string          `json:"problems,omitempty"` // of the lists
+	Late       string            `json:"late,omitempty"`     // what of the deny list is blocked only when it shows up
 	Stale      string            `json:"stale,omitempty"`    // which providers' networks are old
 	BlockLists []blockListStatus `json:"block_lists,omitempty"`
 	Asked      int64             `json:"asked"`             // suspects that the DNS was asked about, since the start
@@ -195,32 +196,9 @@ type unblockAnswer struct {
 // unblock ends every block of a prefix, of the source that it lies in, and of all that lies within it, and the detector's
 // memory of the offences.
 func (d *daemon) unblock(ctx context.Context, a blockArgs) (*unblockAnswer, error) {
-	now := d.p.now()
-	prefixes := []netip.Prefix{a.Prefix}
-	if src, ok := harvestwatch.ParseSource(a.Prefix.String()); ok && src.Prefix() != a.Prefix {
-		prefixes = append(prefixes, src.Prefix())
-	}
-	within, err := d.wanted(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, b := range within {
-		if b.Prefix != a.Prefix && a.Prefix.Overlaps(b.Prefix) && a.Prefix.Bits() < b.Prefix.Bits() {
-			prefixes = append(prefixes, b.Prefix)
-		}
-	}
 	var answer unblockAnswer
-	if asked := d.do(ctx, func() {
-		for _, p := range prefixes {
-			var ended []harvestwatch.Block
-			audit := store.Audit{Time: now, Who: a.Who, What: auditUnblock, Text: p.String()}
-			if ended, err = d.st.EndBlock(ctx, p, now, audit); err != nil {
-				return
-			}
-			answer.Ended = append(answer.Ended, ended...)
-		}
-		err = d.release(ctx, prefixes)
-	}); asked != nil {
+	var err error
+	if asked := d.do(ctx, func() { answer.Ended, err = d.endByHand(ctx, a) }); asked != nil {
 		return nil, asked
 	}
 	d.want.forget()
@@ -241,8 +219,38 @@ func (d *daemon) unblock(ctx context.Context, a blockArgs) (*unblockAnswer, erro
 	return &answer, nil
 }
 
-// release lets the detector forget the offences of the sources concerned, for good.
-func (d *daemon) release(ctx context.Context, prefixes []netip.Prefix) error {
+// endByHand ends the blocks that unblock speaks of. It runs in the loop's goroutine.
+func (d *daemon) endByHand(ctx context.Context, a blockArgs) ([]harvestwatch.Block, error) {
+	prefixes := []netip.Prefix{a.Prefix}
+	if src, ok := harvestwatch.ParseSource(a.Prefix.String()); ok && src.Prefix() != a.Prefix {
+		prefixes = append(prefixes, src.Prefix())
+	}
+	within, err := d.wanted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range within {
+		if b.Prefix != a.Prefix && a.Prefix.Overlaps(b.Prefix) && a.Prefix.Bits() < b.Prefix.Bits() {
+			prefixes = append(prefixes, b.Prefix)
+		}
+	}
+	c := &store.Change{At: d.p.now(), Prefixes: prefixes}
+	for _, p := range prefixes {
+		c.Audit = append(c.Audit, store.Audit{Time: c.At, Who: a.Who, What: auditUnblock, Text: p.String()})
+	}
+	d.denied.mu.Lock() // what is on its way to the firewall comes first
+	defer d.denied.mu.Unlock()
+	ended, err := d.release(ctx, c, prefixes)
+	if err == nil {
+		d.denied.leave(prefixes)
+	}
+	return ended, err
+}
+
+// release makes a change, and lets the detector forget the offences of the sources of some prefixes, for good, in one
+// transaction: who is killed in the middle has done both, or nothing. What could not be written goes with the next commit,
+// and a failure of that ends the daemon. It runs in the loop's goroutine.
+func (d *daemon) release(ctx context.Context, c *store.Change, prefixes []netip.Prefix) ([]harvestwatch.Block, error) {
 	for _, p := range prefixes {
 		if src, ok := harvestwatch.ParseSource(p.String()); ok {
 			d.det.Release(src, d.det.Now())
@@ -250,7 +258,14 @@ func (d *daemon) release(ctx context.Context, prefixes []netip.Prefix) error {
 			d.det.ReleasePrefix(first, d.det.Now())
 		}
 	}
-	batch := &store.Batch{Now: d.p.now()}
-	d.changes(batch)
-	return d.st.Commit(context.WithoutCancel(ctx), batch)
+	var batch store.Batch
+	d.changes(&batch)
+	c.Windows, c.Memory = batch.Windows, batch.Memory
+	ended, err := d.st.Change(context.WithoutCancel(ctx), c)
+	if err != nil {
+		d.owed = batch
+	}
+	d.want.forget()
+	d.poke()
+	return ended, err
 }

@@ -109,6 +109,9 @@ func printGuards(w io.Writer, g *guardStatus) {
 	for _, p := range g.Problems {
 		fmt.Fprintf(w, "lists\tPROBLEM: %s\n", report.Quote(p))
 	}
+	if g.Late != "" {
+		fmt.Fprintf(w, "lists\t%s\n", g.Late)
+	}
 	if g.Stale != "" {
 		fmt.Fprintf(w, "providers\t%s\n", g.Stale)
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"path/filepath"
 	"runtime/debug"
 
@@ -89,35 +87,17 @@ func (p *program) backtest(ctx context.Context, o backtestOptions) error {
 		return runErr
 	}
 	result := report.Compare(old, fresh, report.BacktestOptions{Evidence: &evidence{logs: logs}})
-	for _, in := range logs.inputs {
-		result.Inputs = append(result.Inputs, in.report())
-	}
-	for _, err := range logs.problems() {
-		result.Errors = append(result.Errors, report.Quote(err.Error()))
-	}
+	result.Inputs, result.Errors = logs.told()
 	result.Interrupted = ctx.Err() != nil
 	if err := p.printBacktest(result, o); err != nil {
 		return err
 	}
-	switch {
-	case result.Interrupted:
-		return &codeError{exitInterrupted, nil}
-	case len(result.Errors) > 0:
-		return &codeError{exitFailed, nil}
-	case o.exitCode && result.HitsAny():
-		return &codeError{exitFound, nil}
-	}
-	return nil
+	return exitOf(result.Interrupted, len(result.Errors), o.exitCode && result.HitsAny())
 }
 
 func (p *program) printBacktest(b *report.Backtest, o backtestOptions) error {
 	if !o.json {
 		return b.Text(p.stdout, o.text)
 	}
-	text, err := json.MarshalIndent(b, "", " ")
-	if err != nil {
-		return fmt.Errorf("write the result as JSON: %w", err)
-	}
-	_, err = p.stdout.Write(append(harmless(text), '\n'))
-	return err
+	return p.printPretty(b)
 }

@@ -60,8 +60,8 @@ func (l *logs) failure() error { return failed(errors.Join(l.problems()...)) }
 func (l *logs) problems() []error {
 	list := l.errs
 	for _, in := range l.inputs {
-		if in.problem != nil {
-			list = append(list, in.problem)
+		if err := in.trouble(); err != nil {
+			list = append(list, err)
 		}
 	}
 	return list

@@ -15,7 +15,12 @@ import (
 
 // recordJSON is a decision as list and why print it. Schemas harvestwatch.list/1 and harvestwatch.why/1.
 type recordJSON struct {
-	Source     string         `json:"source"` // or the prefix of a block made by hand
+	Source     string         `json:"source"`          // or the prefix of a block made by hand
+	Target     string         `json:"target"`          // what a block covers: the source, or the prefix around it
+	Key        string         `json:"key,omitempty"`   // by what the rule adds up, where that is not the source
+	Group      string         `json:"group,omitempty"` // which HELO name, domain, user or prefix it was; text from a log
+	Name       string         `json:"name,omitempty"`  // the client's verified name; text from a log
+	Helo       string         `json:"helo,omitempty"`  // the client's HELO name; text from a log
 	Rule       string         `json:"rule"`
 	Decision   string         `json:"decision"`
 	Guard      string         `json:"guard"`
@@ -45,13 +50,18 @@ type evidenceJSON struct {
 
 func toJSON(r *store.Record, now time.Time) recordJSON {
 	o := &r.Decision.Offence
-	j := recordJSON{Source: o.Source.String(), Rule: o.Rule, Decision: r.Decision.Action.String(), Guard: r.Decision.Guard,
-		Reason: r.Decision.Reason, First: report.Time{Time: o.First.UTC()}, Fired: report.Time{Time: o.Fired.UTC()},
+	j := recordJSON{Source: o.Source.String(), Target: o.Target().String(), Key: o.Key, Group: o.Group, Name: o.Name, Helo: o.Helo,
+		Rule: o.Rule, Decision: r.Decision.Action.String(), Guard: r.Decision.Guard, Reason: r.Decision.Reason,
+		First: report.Time{Time: o.First.UTC()}, Fired: report.Time{Time: o.Fired.UTC()},
 		Until: report.Time{Time: r.Decision.Until.UTC()}, Count: o.Count, Threshold: o.Threshold, Deliveries: o.Deliveries, Level: o.Level}
+	if o.Target().IsSingleIP() || !o.Prefix.IsValid() {
+		j.Target = j.Source
+	}
 	if b := r.Block; b != nil {
 		j.Block, j.Active = b.ID, b.Active(now)
 		if byHand(r) {
 			j.Source, j.Rule, j.Decision, j.Reason = prefixText(b.Prefix), b.Rule, harvestwatch.ActBlock.String(), b.Reason
+			j.Target = j.Source
 			j.Fired, j.Until = report.Time{Time: b.From.UTC()}, report.Time{Time: b.Until.UTC()}
 		}
 	}
@@ -135,7 +145,7 @@ func (p *program) list(records []store.Record, freed map[string]time.Time, all, 
 		if r.Guard != "" {
 			decision += " (" + r.Guard + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Source, r.Rule, decision, local(r.Fired.Time), local(r.Until.Time), left, r.Block)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Target, r.Rule, decision, local(r.Fired.Time), local(r.Until.Time), left, r.Block)
 	}
 	return w.Flush()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -113,11 +114,14 @@ func runFlags(c *cli.Context, cfg *Config) error {
 func (p *program) runDaemon(ctx context.Context, cfg *Config, log *slog.Logger) error {
 	// A log pipe whose reader went away must not end the protection, nor must a terminal that closes.
 	signal.Ignore(syscall.SIGPIPE)
+	// Nor must a SIGHUP, from now on: until the daemon runs it waits here.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	d, err := p.newDaemon(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	signal.Notify(d.hangup, syscall.SIGHUP)
-	defer signal.Stop(d.hangup)
+	d.hangup = hangup
 	return d.run(ctx)
 }

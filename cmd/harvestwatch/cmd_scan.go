@@ -103,10 +103,15 @@ func (p *program) scan(ctx context.Context, o scanOptions) error {
 	if err := p.printScan(result, o); err != nil {
 		return err
 	}
+	return exitOf(result.Interrupted, len(result.Errors), found)
+}
+
+// exitOf is how a run over old logs ends: what hindered it counts more than what it found.
+func exitOf(interrupted bool, problems int, found bool) error {
 	switch {
-	case result.Interrupted:
+	case interrupted:
 		return &codeError{exitInterrupted, nil}
-	case len(result.Errors) > 0:
+	case problems > 0:
 		return &codeError{exitFailed, nil}
 	case found:
 		return &codeError{exitFound, nil}
@@ -114,15 +119,22 @@ func (p *program) scan(ctx context.Context, o scanOptions) error {
 	return nil
 }
 
+// told returns what a result says of its inputs, and of what went wrong with them.
+func (l *logs) told() (inputs []report.Input, problems []string) {
+	inputs = []report.Input{}
+	for _, in := range l.inputs {
+		inputs = append(inputs, in.report())
+	}
+	for _, err := range l.problems() {
+		problems = append(problems, report.Quote(err.Error()))
+	}
+	return inputs, problems
+}
+
 // finish completes the result with what only the inputs know.
 func (l *logs) finish(col *report.Collector, o report.ResultOptions) *report.Scan {
 	result := col.Result(o)
-	for _, in := range l.inputs {
-		result.Inputs = append(result.Inputs, in.report())
-	}
-	for _, err := range l.problems() {
-		result.Errors = append(result.Errors, report.Quote(err.Error()))
-	}
+	result.Inputs, result.Errors = l.told()
 	return result
 }
 
@@ -133,7 +145,12 @@ func (p *program) printScan(s *report.Scan, o scanOptions) error {
 		}
 		return s.Text(p.stdout, o.text)
 	}
-	b, err := json.MarshalIndent(s, "", " ")
+	return p.printPretty(s)
+}
+
+// printPretty writes a result as JSON that people may read, too.
+func (p *program) printPretty(v any) error {
+	b, err := json.MarshalIndent(v, "", " ")
 	if err != nil {
 		return fmt.Errorf("write the result as JSON: %w", err)
 	}

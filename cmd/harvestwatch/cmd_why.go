@@ -13,6 +13,7 @@ import (
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/detector"
 	"github.com/harvestwatch/harvestwatch/internal/report"
+	"github.com/harvestwatch/harvestwatch/rules"
 	"github.com/harvestwatch/harvestwatch/store"
 )
 
@@ -172,7 +173,7 @@ func printWhy(w io.Writer, a *whyJSON) error {
 }
 
 func printRecord(out *lineWriter, r *recordJSON) {
-	out.printf("%s  %s  %s", local(r.Fired.Time), r.Source, r.Decision)
+	out.printf("%s  %s  %s", local(r.Fired.Time), r.Target, r.Decision)
 	if r.Guard != "" {
 		out.printf(" (%s)", r.Guard)
 	}
@@ -194,6 +195,12 @@ func printRecord(out *lineWriter, r *recordJSON) {
 		}
 	}
 	out.printf("\n  %s\n", report.Quote(r.Reason))
+	if r.Target != r.Source {
+		out.printf("  reached by an event of %s\n", r.Source)
+	}
+	if r.Group != "" && r.Key != rules.ByPrefix.String() {
+		out.printf("  %s %s\n", strings.ReplaceAll(r.Key, "_", " "), report.Quote(r.Group))
+	}
 	if r.EndedFor != "" {
 		out.printf("  why it ended: %s\n", report.Quote(r.EndedFor))
 	}

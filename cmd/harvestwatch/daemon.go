@@ -39,7 +39,9 @@ type daemon struct {
 	asker      *reputation.Asker // asks the DNS about suspects; nil where nothing is asked. Safe for concurrent use
 	hangup     chan os.Signal    // a value makes the daemon read its lists again
 	running    context.Context   // ends with the loop, for what others than the daemon call back; set by run
-	seen       stamps            // of the files of the lists, as they were when they were read; watchLists' own
+	seen       listFiles         // what the lists' files were like; watchLists' own
+	denied     denied            // what of the deny list the firewall is to hold; safe for concurrent use
+	owed       store.Batch       // what the detector gave to a commit that failed; the loop's
 	det        *detector.Detector
 	lock       *os.File     // held as long as the state is ours
 	st         *store.Store // safe for concurrent use
@@ -82,7 +84,7 @@ func (d *daemon) poke() {
 func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) (*daemon, error) {
 	d := &daemon{p: p, cfg: cfg, log: log, files: &files{}, samples: map[string]parsers.Parser{}, tableEvery: tableEvery, started: p.now(),
 		hangup: make(chan os.Signal, 1)}
-	d.live = &live{d: d, arrivals: make(chan arrival), asks: make(chan func())}
+	d.live = &live{d: d, arrivals: make(chan arrival), asks: make(chan func()), ended: make(chan struct{})}
 	var err error
 	if d.set, err = loadRules(cfg.Rules); err != nil {
 		return nil, err
@@ -111,7 +113,7 @@ func (p *program) newDaemon(ctx context.Context, cfg *Config, log *slog.Logger) 
 		d.judge = rules.NewJudge(d.set, rules.Policy{Enforce: d.enforcing(), Never: never, Lists: d.spared.lists.Load(),
 			Pools: poolNetworks(d.spared.pools.Load()), Verified: cfg.Providers.Verified, Rollout: d.rollout})
 		d.denier = denier{judge: d.judge, lists: d.spared.lists.Load()}
-		err = d.restore(ctx)
+		err = errors.Join(d.resumeDenier(ctx), d.restore(ctx))
 	}
 	if err == nil {
 		err = d.openFirewall()
@@ -181,7 +183,8 @@ func (d *daemon) restore(ctx context.Context) error {
 	return d.restoreInputs(ctx)
 }
 
-// resumeJudge tells the judge's breaker of the blocks, and would-be blocks, that count for it.
+// resumeJudge tells the judge's breaker of the blocks, and would-be blocks, that count for it: what a guard kept from being
+// a block does not.
 func (d *daemon) resumeJudge(ctx context.Context) error {
 	records, err := d.st.History(ctx, store.Query{Bare: true})
 	if err != nil {
@@ -192,7 +195,7 @@ func (d *daemon) resumeJudge(ctx context.Context) error {
 		dec := &records[i].Decision
 		r, known := d.set.Rule(dec.Offence.Rule)
 		enforced := known && r.Mode == rules.Enforce || dec.Offence.Rule == rules.DenyRule
-		if enforced && (dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve) {
+		if enforced && dec.Guard == "" && (dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve) {
 			blocks = append(blocks, harvestwatch.Block{From: dec.Offence.Fired, Until: dec.Until})
 		}
 	}
@@ -386,6 +389,7 @@ func (d *daemon) run(ctx context.Context) error {
 		err = nil
 	}
 	stop(nil)
+	close(d.live.ended)
 	all.Wait()
 	d.log.Info("harvestwatch ends; the blocks stay until they run out")
 	return failed(errors.Join(err, d.close()))
@@ -399,14 +403,27 @@ func (d *daemon) close() error {
 	return errors.Join(err, d.st.Close(), d.lock.Close())
 }
 
-// do runs f in the loop's goroutine, between two batches.
+// do runs f in the loop's goroutine, between two batches, when all that was observed is committed. An error says that f
+// was not run and won't be: ctx ended before its turn came, or the loop has ended (errEnded), as it does when that commit
+// fails. Nobody waits longer than the loop works.
 func (d *daemon) do(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {
 	case d.live.asks <- func() { defer close(done); f() }:
-		<-done
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-d.live.ended:
+		return errEnded
+	}
+	select { // f may be at work whatever becomes of ctx, and uses what is its caller's
+	case <-done:
+		return nil
+	case <-d.live.ended:
+	}
+	select {
+	case <-done: // the last thing that the loop did
+		return nil
+	default:
+		return errEnded
 	}
 }

@@ -111,12 +111,18 @@ func (d *decisions) Commit(context.Context, *pipeline.Batch) error    { return n
 // scanDecisions returns what a scan of the logs decides.
 func scanDecisions(t *testing.T, paths ...string) []string {
 	t.Helper()
+	return scanGuarded(t, guardOptions{}, paths...)
+}
+
+// scanGuarded is scanDecisions with guards.
+func scanGuarded(t *testing.T, o guardOptions, paths ...string) []string {
+	t.Helper()
 	p := &program{strings.NewReader(""), io.Discard, io.Discard, time.Now}
 	set, err := loadRules("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	with, err := (&guardOptions{}).load(t.Context())
+	with, err := o.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

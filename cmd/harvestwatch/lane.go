@@ -97,7 +97,8 @@ type denier struct {
 const maxDenied = 10_000
 
 // decide decides about an event of a source on the deny list, nil for any other. Of events in one second the first
-// decides, and who is on the list and not blocked is told once a day.
+// decides: a block, or would-be block, holds from the next second on, and is the detector's to know. Who is on the list and
+// was spared is told again when the decision says so.
 func (d *denier) decide(ev *harvestwatch.Event) *harvestwatch.Decision {
 	src, ok := harvestwatch.SourceOf(ev.Addr)
 	if !ok || d.lists.Deny.Len() == 0 {
@@ -110,15 +111,33 @@ func (d *denier) decide(ev *harvestwatch.Event) *harvestwatch.Decision {
 	at := ev.When().Truncate(time.Second)
 	dec := d.judge.Deny(&harvestwatch.Offence{Source: src, First: at, Fired: at, Count: 1, Threshold: 1, Level: 1, Session: ev.Session,
 		Pos: ev.Pos, Addr: ev.Addr, Name: string(ev.Name), Helo: string(ev.Helo), Evidence: []uint32{ev.Ref}}, entry)
+	d.tell(&dec)
+	return &dec
+}
+
+// tell notes a decision about a source, and for how long it is enough.
+func (d *denier) tell(dec *harvestwatch.Decision) {
 	if d.told == nil || len(d.told) >= maxDenied {
 		d.told = map[harvestwatch.Source]int64{}
 	}
-	d.told[src] = at.Add(time.Second).UnixNano()
-	if dec.Action != harvestwatch.ActBlock { // the detector holds what a block covers, and nothing else
-		d.told[src] = dec.Until.UnixNano()
+	until := dec.Offence.Fired.Add(time.Second)
+	if dec.Action == harvestwatch.ActSuppress {
+		until = dec.Until
 	}
-	return &dec
+	d.told[dec.Offence.Source] = until.UnixNano()
 }
 
 // use changes the lists.
 func (d *denier) use(l *rules.Lists) { d.lists, d.told = l, nil }
+
+// resumeDenier tells the denier what was decided before the daemon was started.
+func (d *daemon) resumeDenier(ctx context.Context) error {
+	records, err := d.st.InEffect(ctx, rules.DenyRule, time.Time{}, maxDenied/2)
+	if err != nil {
+		return err
+	}
+	for i := len(records) - 1; i >= 0; i-- { // the oldest first
+		d.denier.tell(&records[i].Decision)
+	}
+	return nil
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/harvestwatch/harvestwatch"
@@ -35,6 +36,9 @@ type liveInput struct {
 	kept   int                  // how many events that were not observed the last commit remembers
 }
 
+// errEnded says that something was not done because the daemon's loop has ended.
+var errEnded = errors.New("the daemon is ending, so it was not done: its log says why; start it again")
+
 // live is the daemon's source of events. What a log brings is observed at once, unless another one lags behind: then, as
 // after a start, the logs are brought into the order of time, as a scan does. Between batches it runs what commands ask
 // for, so that they see and change the state without locks.
@@ -42,6 +46,7 @@ type live struct {
 	d        *daemon
 	arrivals chan arrival
 	asks     chan func()
+	ended    chan struct{}                   // closed when the loop has ended: nothing is taken any more
 	commit   func(ctx context.Context) error // commits what was observed
 }
 
@@ -95,7 +100,8 @@ func (l *live) listen(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// run runs what a command asks for, when all that was observed is committed.
+// run runs what a command asks for, when all that was observed is committed. Where that fails the loop ends, which whoever
+// asked is told by do.
 func (l *live) run(ctx context.Context, f func()) error {
 	if err := l.commit(ctx); err != nil {
 		return err

@@ -53,10 +53,11 @@ type logInput struct {
 type logStream struct {
 	key    string
 	inputs []*logInput
-	parser parsers.Parser
+	parser parsers.Parser   // what folds has it while it folds: ask by assumed
+	parsed *pipeline.Parsed // the stream being parsed; nil while it is not opened
 	logs   *logs
-	next   int // index of the next input to open
-	mu     sync.Mutex
+	next   int                                   // index of the next input to open
+	mu     sync.Mutex                            // also over the problems of the inputs
 	chunks map[*harvestwatch.Lines]*tailer.Chunk // handed out
 	spare  []*harvestwatch.Lines                 // released: what Lex left in them is reused
 }
@@ -265,7 +266,7 @@ func (l *logs) source(ctx context.Context, unparsed func(harvestwatch.Pos, []byt
 			Counted: func(input int32, c harvestwatch.Counts) { l.inputs[input].counts.Add(c) }}
 		streams = append(streams, pipeline.Stream{Starts: s.inputs[0].first, Open: func() pipeline.Source {
 			ps := pipeline.Parse(ctx, s, s.parser, o)
-			l.parsed = append(l.parsed, ps)
+			s.parsed, l.parsed = ps, append(l.parsed, ps)
 			return ps
 		}})
 	}
@@ -300,7 +301,7 @@ func (l *logs) close() {
 	}
 	l.parsed = nil
 	for _, in := range l.inputs {
-		if in.reader != nil && ended {
+		if ended && in.reader != nil { // else a reader that hangs has it
 			_ = in.reader.Close() // it was only read from
 			in.reader = nil
 		}
@@ -358,7 +359,27 @@ func (s *logStream) skip(in *logInput, err error) {
 		err = errors.Join(err, in.reader.Close())
 		in.reader = nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	in.problem = err
+}
+
+// assumed returns what the parser took for granted so far. It may be asked while the stream is being parsed.
+func (s *logStream) assumed() (text string) {
+	if s.parsed == nil {
+		return s.parser.Assumed()
+	}
+	s.parsed.With(func() { text = s.parser.Assumed() })
+	return text
+}
+
+// trouble returns what is wrong with the input, as far as is known. It may be asked while the input is being read.
+func (in *logInput) trouble() error {
+	if in.stream != nil {
+		in.stream.mu.Lock()
+		defer in.stream.mu.Unlock()
+	}
+	return in.problem
 }
 
 // Release implements pipeline.Reader.
@@ -378,14 +399,15 @@ func (in *logInput) report() report.Input {
 	r := report.Input{Path: in.Path, Format: in.format, Lines: in.counts.Lines, Events: in.counts.Events,
 		Ignored: in.counts.Ignored, Unparsed: in.counts.Unparsed}
 	if in.stream != nil {
-		r.Assumed = in.stream.parser.Assumed()
+		r.Assumed = in.stream.assumed()
 	}
-	if in.format == "" && in.problem == nil {
+	problem := in.trouble()
+	if in.format == "" && problem == nil {
 		r.Error, r.Unrecognised = cmp.Or(in.why, "no format recognised, left out: name it with --format if it is one"), true
 		r.Why = in.why
 	}
-	if in.problem != nil {
-		r.Error = in.problem.Error()
+	if problem != nil {
+		r.Error = problem.Error()
 	}
 	return r
 }

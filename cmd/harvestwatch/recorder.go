@@ -19,12 +19,18 @@ import (
 type recorder struct {
 	d          *daemon
 	records    []store.Record
-	notices    []*harvestwatch.Notice
+	notices    []noted
 	observed   int // events since the last commit
 	deliveries map[countKey]int
 	totals     map[totalKey]int64
 	grace      int64 // events of blocked sources that came so soon that they were under way
 	leaked     int64 // events of blocked sources after that: enforcement does not work
+}
+
+// noted is a notice with the number of records before it.
+type noted struct {
+	notice *harvestwatch.Notice
+	after  int
 }
 
 type countKey struct {
@@ -101,24 +107,35 @@ func (j *recorder) Decision(dec *harvestwatch.Decision) {
 			Rule: dec.Offence.Rule, Level: dec.Offence.Level, Reason: dec.Reason}
 	}
 	j.records = append(j.records, r)
+	j.askName(dec)
 	j.d.stats.decisions++
 	j.d.log.Info("decision", "source", dec.Offence.Source.String(), "action", dec.Action.String(), "rule", dec.Offence.Rule,
 		"guard", dec.Guard, "until", dec.Until.UTC().Format(time.RFC3339), "reason", dec.Reason)
 }
 
+// askName has the DNS asked about a client that was blocked, or would have been, while his name was not known: it never was,
+// or what was known of him has expired. What is learned then may let him go.
+func (j *recorder) askName(dec *harvestwatch.Decision) {
+	o := &dec.Offence
+	blocks := dec.Action == harvestwatch.ActBlock || dec.Action == harvestwatch.ActObserve
+	if j.d.asker != nil && j.d.cfg.DNS.Names && blocks && o.Name == "" && j.d.p.now().Sub(o.Fired) < fresh {
+		j.d.asker.Ask(o.Addr)
+	}
+}
+
 // Notice implements pipeline.Sink.
 func (j *recorder) Notice(n *harvestwatch.Notice) {
 	j.d.notices = append(j.d.notices[max(0, len(j.d.notices)-keepNotices+1):], n)
-	j.notices = append(j.notices, n)
+	j.notices = append(j.notices, noted{n, len(j.records)})
 	j.d.log.Warn("a guard of the whole site spoke up", "guard", n.Guard, "until", n.Until.UTC().Format(time.RFC3339),
 		"blocks taken back", len(n.Release), "reason", n.Reason)
 }
 
-// notice adds what a guard said to a commit, and takes back the blocks that it names.
-func (j *recorder) notice(batch *store.Batch, n *harvestwatch.Notice) {
+// notice adds what a guard said to a commit, and takes back the blocks that it names, as far as they were decided before.
+func (j *recorder) notice(batch *store.Batch, n *harvestwatch.Notice, after int) {
 	batch.Audit = append(batch.Audit, store.Audit{Time: batch.Now, Who: guardName, What: n.Guard, Text: n.Reason})
 	for _, src := range n.Release {
-		batch.Ends = append(batch.Ends, store.End{Prefix: src.Prefix(), At: batch.Now})
+		batch.Ends = append(batch.Ends, store.End{Prefix: src.Prefix(), At: batch.Now, After: after})
 		batch.Audit = append(batch.Audit, store.Audit{Time: batch.Now, Who: guardName, What: auditUnblock, Text: src.Prefix().String()})
 	}
 }
@@ -171,7 +188,7 @@ func (j *recorder) commit(ctx context.Context) error {
 	})
 	j.d.changes(batch)
 	for _, n := range j.notices {
-		j.notice(batch, n)
+		j.notice(batch, n.notice, n.after)
 	}
 	for key, n := range j.deliveries {
 		batch.Deliveries = append(batch.Deliveries, store.Count{Source: key.source, Day: store.Day(key.day), N: int64(n)})
@@ -226,6 +243,8 @@ func (in *liveInput) remember(batch *store.Batch) {
 
 // changes adds to a commit what the detector remembers anew since the last one.
 func (d *daemon) changes(batch *store.Batch) {
+	batch.Windows, batch.Memory = append(batch.Windows, d.owed.Windows...), append(batch.Memory, d.owed.Memory...)
+	d.owed = store.Batch{}
 	d.det.Changes(func(space uint8, key uint64, value []byte) {
 		if space == 0 {
 			batch.Windows = append(batch.Windows, store.Window{Source: harvestwatch.Source(key), Value: clone(value)})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/harvestwatch/harvestwatch"
 	"github.com/harvestwatch/harvestwatch/internal/reputation"
+	"github.com/harvestwatch/harvestwatch/rules"
 )
 
 // newAsker makes what asks the DNS about suspects; nil where the configuration asks nothing.
@@ -63,22 +64,37 @@ func (d *daemon) learned(ctx context.Context, a reputation.Answer) {
 		return
 	}
 	err := d.do(ctx, func() {
-		why, spare := d.judge.Spares(src.Prefix(), a.Name)
-		if !spare {
-			return
-		}
-		active, err := d.wanted(ctx)
-		if err != nil {
-			d.log.Error("the blocks of a source can't be looked up", "source", src.String(), "error", err)
-			return
-		}
-		for _, b := range active {
-			if b.Prefix == src.Prefix() && b.Rule != "manual" {
-				d.free(ctx, b.Prefix, fmt.Sprintf("never blocked: %s (the verified name is %q)", why, a.Name), false)
-			}
+		if err := d.letGoNamed(ctx, src, a.Name); err != nil {
+			d.log.Error("a block could not be ended", "source", src.String(), "error", err)
 		}
 	})
 	if err != nil && !errors.Is(err, context.Canceled) {
 		d.log.Error("what the DNS said could not be used", "source", src.String(), "error", err)
 	}
+}
+
+// letGoNamed ends the blocks of a source that rules made, if its verified name is one that is never blocked. What the deny
+// list blocks stays, unless the name is on the accept list. It runs in the loop's goroutine.
+func (d *daemon) letGoNamed(ctx context.Context, src harvestwatch.Source, name string) error {
+	guard, spare := d.judge.Spares(src.Prefix(), name)
+	if !spare {
+		return nil
+	}
+	blocks, err := d.st.RuleBlocks(ctx, "", d.p.now())
+	if err != nil {
+		return err
+	}
+	var f freed
+	others := false
+	for _, b := range byRule(blocks)[src.Prefix()] {
+		if b.Rule == rules.DenyRule && guard == rules.GuardVerified {
+			others = true
+			continue
+		}
+		f.ids = append(f.ids, b.ID)
+	}
+	if len(f.ids) > 0 {
+		f.add(src.Prefix(), fmt.Sprintf("never blocked: %s (the verified name is %q)", guard, name), !others)
+	}
+	return d.end(ctx, &f)
 }

@@ -82,6 +82,12 @@ func (r *Recipients) settle() {
 	}
 }
 
+// Known reports whether the recipient once received mail, or is a former user. It changes nothing.
+func (r *Recipients) Known(hash uint64) bool {
+	_, ok := r.set.find(keyOf(hash))
+	return ok
+}
+
 // Import notes a former user: known for good, and no sign of an outage when refused. In a full set it takes the place
 // of whichever of the 16 went without mail for longest; it is turned away only when all of them are former users too.
 func (r *Recipients) Import(hash uint64) {

@@ -40,8 +40,8 @@ type task struct {
 	lexed chan struct{}
 }
 
-// Parsed is a stream being parsed. Lines are folded in a goroutine of its own; where Options.Unparsed is to be told of
-// lines, in that of Next's caller.
+// Parsed is a stream being parsed. Lines are folded in a goroutine of its own; where ParseOptions.Unparsed is to be told
+// of lines, in that of Next's caller. Until Close has reported true, its parser is to be touched within With only.
 type Parsed struct {
 	reader Reader
 	parser Parser
@@ -52,6 +52,7 @@ type Parsed struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	spare  chan []harvestwatch.Event // of released batches
+	mu     sync.Mutex                // held while lines are folded
 }
 
 // folded is a batch that lacks what only Next's caller may add, or the error that ended the reading.
@@ -176,7 +177,9 @@ func (ps *Parsed) fold(t *task) folded {
 	default:
 	}
 	b := NewBatch(nil)
-	b.Counts = ps.parser.Fold(l, func(ev *harvestwatch.Event) { list = append(list, *ev) }, ps.opts.Unparsed)
+	ps.With(func() {
+		b.Counts = ps.parser.Fold(l, func(ev *harvestwatch.Event) { list = append(list, *ev) }, ps.opts.Unparsed)
+	})
 	b.free = func() {
 		select {
 		case ps.spare <- list:
@@ -190,6 +193,15 @@ func (ps *Parsed) fold(t *task) folded {
 		b.End.Line = l.Pos.Line + b.Counts.Lines
 	}
 	return folded{batch: b, input: l.Pos.Input}
+}
+
+// With runs f while no lines are folded, so that f may ask the parser what it knows so far, which may be more than Next
+// gave. It waits for one run of lines at most, never for the reader, and may be called from any goroutine, also before and
+// after Close; not by f, nor by what ParseOptions.Unparsed is told with.
+func (ps *Parsed) With(f func()) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	f()
 }
 
 // Close ends the reading and waits for the goroutines; it reports true when they have ended. Where the context of Parse

@@ -2,8 +2,9 @@
 // the forensic scan and the tests differ in the source and in the sink that they hand to Run, and in nothing below.
 //
 // The package knows the nouns of the root package only; parsers, detector, rules and store come in through the small
-// interfaces here. Run works in its caller's goroutine. Parse starts the goroutines that lex chunks of one stream on
-// several cores, and ends them before its channel closes.
+// interfaces here. Run works in its caller's goroutine. Parse starts goroutines of its own for one stream: one reads
+// it, several lex its chunks on several cores, and one folds them in their order, ahead of who asks for the events.
+// Parsed.Close ends them.
 package pipeline
 
 import (

@@ -146,33 +146,67 @@ func (a *awaited) append(b []byte) []byte {
 	return b
 }
 
-// AppendEvent appends an event to b, for ReadEvent.
+// The flags of a stored event. The first version knew Null only; values of a version to come, which have other flags,
+// are foreign.
+const (
+	flagNull   = 1 << 0
+	flagIdle   = 1 << 1
+	flagNoUser = 1 << 2
+	flagSecond = 1 << 7 // the second version: the other flags may be set, and Name follows the other texts
+)
+
+// AppendEvent appends an event to b, for ReadEvent. Listed is left out: it says what is known when the event is told.
 func AppendEvent(b []byte, ev *harvestwatch.Event) []byte {
 	for _, n := range [...]uint64{uint64(ev.Time), uint64(ev.Began), ev.Session, ev.Twin, ev.Join, uint64(ev.Pos.Line), uint64(ev.Pos.Offset)} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(ev.Pos.Input))
 	b = binary.BigEndian.AppendUint32(b, ev.Ref)
-	b = appendBool(append(b, byte(ev.Kind)), ev.Null)
+	b = append(b, byte(ev.Kind), flagsOf(ev))
 	for _, n := range [...]uint16{ev.Code, ev.Status[0], ev.Status[1], ev.Status[2]} {
 		b = binary.BigEndian.AppendUint16(b, n)
 	}
 	b = memory.AppendText(b, ev.Addr.AsSlice())
-	for _, text := range [...][]byte{ev.Helo, ev.Sender, ev.Recipient, ev.User} {
+	for _, text := range [...][]byte{ev.Helo, ev.Sender, ev.Recipient, ev.User, ev.Name} {
 		b = memory.AppendText(appendBool(b, text != nil), text)
 	}
 	return b
 }
 
-// ReadEvent reads what AppendEvent wrote; r.Done tells whether bytes were missing.
+func flagsOf(ev *harvestwatch.Event) byte {
+	flags := byte(flagSecond)
+	if ev.Null {
+		flags |= flagNull
+	}
+	if ev.Idle {
+		flags |= flagIdle
+	}
+	if ev.NoUser {
+		flags |= flagNoUser
+	}
+	return flags
+}
+
+// ReadEvent reads what AppendEvent wrote, in this version or the one before; r.Done tells whether bytes were missing or
+// foreign.
 func ReadEvent(r *memory.Reader) harvestwatch.Event {
 	ev := harvestwatch.Event{Time: int64(r.U64()), Began: int64(r.U64()), Session: r.U64(), Twin: r.U64(), Join: r.U64()}
 	ev.Pos.Line, ev.Pos.Offset = int64(r.U64()), int64(r.U64())
 	ev.Pos.Input, ev.Ref = int32(r.U32()), r.U32()
-	ev.Kind, ev.Null, ev.Code = harvestwatch.Kind(r.U8()), r.U8() != 0, r.U16()
-	ev.Status = harvestwatch.Enhanced{r.U16(), r.U16(), r.U16()}
+	ev.Kind = harvestwatch.Kind(r.U8())
+	flags, known := r.U8(), byte(flagNull)
+	texts := []*[]byte{&ev.Helo, &ev.Sender, &ev.Recipient, &ev.User}
+	if flags&flagSecond != 0 {
+		texts, known = append(texts, &ev.Name), flagNull|flagIdle|flagNoUser|flagSecond
+	}
+	if flags&^known != 0 {
+		r.Take(r.Rest() + 1) // more than there is: the rest can't be read
+		return ev
+	}
+	ev.Null, ev.Idle, ev.NoUser = flags&flagNull != 0, flags&flagIdle != 0, flags&flagNoUser != 0
+	ev.Code, ev.Status = r.U16(), harvestwatch.Enhanced{r.U16(), r.U16(), r.U16()}
 	ev.Addr, _ = netip.AddrFromSlice(r.Text())
-	for _, text := range [...]*[]byte{&ev.Helo, &ev.Sender, &ev.Recipient, &ev.User} {
+	for _, text := range texts {
 		is := r.U8() != 0
 		if b := r.Text(); is {
 			*text = b

@@ -7,7 +7,8 @@ CREATE TABLE memory (
     PRIMARY KEY (space, key)
 ) WITHOUT ROWID;
 
--- Saved state of version 1 is of no use to a detector that writes version 2: the windows begin anew.
+-- Saved state of version 1 is of no use to a detector that writes version 2: the windows begin anew, and whoever opens the
+-- database is told.
 DELETE FROM windows;
 
 -- What a decision says beyond the source: the threshold for a source that nothing speaks for, by what the rule adds up,
