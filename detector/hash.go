@@ -90,9 +90,6 @@ func (h *hasher) address(addr []byte) (sum uint64, role bool) {
 	return h.sum(h.buf[:n]), role
 }
 
-// recipient returns the hash of a recipient in its normal form, never 0. Its lowest bit is roleMark.
-func (h *hasher) recipient(addr []byte) uint32 { return marked(h.address(addr)) }
-
 // marked makes 31 bits of 64, never 0, and sets the mark.
 func marked(sum uint64, mark bool) uint32 {
 	x := fold(sum) &^ roleMark

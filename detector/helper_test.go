@@ -152,3 +152,6 @@ func classic(t testing.TB) *rules.Set {
 		rules.Rule{Name: "conn-flood", Text: "x", Mode: rules.Enforce, Events: []harvestwatch.Kind{harvestwatch.Connect}, Bucket: 5 * time.Second,
 			Conditions: []rules.Condition{{Window: minute, AtLeast: 100}}, UnlessDeliveredWithin: 10 * minute, Ladder: []time.Duration{15 * minute, hour, 4 * hour}})
 }
+
+// recipient returns the hash of a recipient as lists have it.
+func (h *hasher) recipient(addr []byte) uint32 { return marked(h.address(addr)) }

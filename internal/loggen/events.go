@@ -53,9 +53,10 @@ type errand struct {
 	addr     netip.Addr
 	id       uint64
 	accepted int64
-	text     []byte // reverse name, HELO name, sender, recipients
+	text     []byte // reverse name, HELO name, user, sender, recipients
 	name     span
 	helo     span
+	user     span
 	from     span
 	rcpts    []span
 	next     int32
@@ -214,7 +215,7 @@ func (t *teller) queue(s *session, d *talk) {
 	}
 	m := &t.errands[idx]
 	*m = errand{addr: s.addr, id: d.id, accepted: d.accepted, text: m.text[:0], rcpts: m.rcpts[:0]}
-	m.name, m.helo, m.from = m.keep(s.get(s.name)), m.keep(s.get(s.helo)), m.keep(s.get(d.from))
+	m.name, m.helo, m.user, m.from = m.keep(s.get(s.name)), m.keep(s.get(s.helo)), m.keep(s.some(d.auth)), m.keep(s.get(d.from))
 	for _, r := range d.rcpts {
 		m.rcpts = append(m.rcpts, m.keep(s.get(r)))
 	}
@@ -244,6 +245,7 @@ func (t *teller) job(at int64, idx int32) int64 {
 	}
 	t.ev = harvestwatch.Event{Time: at, Began: m.accepted, Session: m.id, Addr: m.addr, Pos: t.ev.Pos, Kind: harvestwatch.Delivered,
 		Status: harvestwatch.Enhanced{2, 0, 0}, Name: m.get(m.name), Helo: m.get(m.helo), Sender: m.text[m.from.lo:m.from.hi],
+		User: m.get(m.user),
 		Null: m.from.hi == m.from.lo, Recipient: m.get(m.rcpts[m.next])}
 	t.send()
 	m.next++

@@ -148,10 +148,3 @@ func (c *cache) evict(now time.Time) {
 	}
 	delete(c.known, worst)
 }
-
-// size returns how many answers are kept.
-func (c *cache) size() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.known)
-}

@@ -339,3 +339,10 @@ func TestServersAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// size returns how many answers are kept.
+func (c *cache) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.known)
+}

@@ -26,7 +26,7 @@ func (p *Parser) sent(t *token) {
 // about makes p.ev an event about a message.
 func (p *Parser) about(m *message, k harvestwatch.Kind) *harvestwatch.Event {
 	p.ev = harvestwatch.Event{Kind: k, Addr: m.ip.Addr(), Session: m.session, Began: m.accepted}
-	p.ev.Name, p.ev.Helo = p.keep(m.name()), p.keep(m.helo())
+	p.ev.Name, p.ev.Helo, p.ev.User = p.keep(m.name()), p.keep(m.helo()), p.keep(m.user())
 	if m.is(msgSender) {
 		p.ev.Sender, p.ev.Null = p.keep(m.sender), len(m.sender) == 0
 		if p.ev.Null {

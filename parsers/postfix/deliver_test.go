@@ -101,7 +101,7 @@ func TestFilterWithXForward(t *testing.T) {
 	expect(t, log(outside, fromX, sentX), "1 accepted 192.0.2.66", "3 delivered 192.0.2.66 from=a@b.example to=x@kontor.example")
 	named := clientX + ", sasl_method=PLAIN, sasl_username=joe, orig_client=mail.sender.example[203.0.113.9]"
 	expect(t, log(named, fromX, sentX), "1 accepted 127.0.0.1", "1 auth_ok 127.0.0.1 user=joe, orig_client=mail.sender.example[203.0.113.9]",
-		"3 delivered 127.0.0.1 from=a@b.example to=x@kontor.example")
+		"3 delivered 127.0.0.1 from=a@b.example to=x@kontor.example user=joe, orig_client=mail.sender.example[203.0.113.9]")
 }
 
 func TestFilterBeforeTheQueue(t *testing.T) {

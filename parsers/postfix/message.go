@@ -77,6 +77,7 @@ func (p *Parser) accept(t *token) {
 		}
 		if t.flags&flagAuth != 0 {
 			m.state |= msgAuth
+			m.logsIn(p.text(t.user))
 		}
 		if inner {
 			p.original(t, m)
@@ -89,15 +90,25 @@ func (p *Parser) accept(t *token) {
 	ev.Session, ev.User = id, nil
 	p.greeting(ev, s, t.session)
 	p.send(ev)
-	if t.user.len == 0 || s != nil && s.known {
-		return
+	if t.user.len > 0 {
+		p.login(t, s, id)
 	}
+}
+
+// login tells a session's first message that a user sends, and remembers the user for those that a filter brings on.
+func (p *Parser) login(t *token, s *session, id uint64) {
 	if s == nil {
 		s = p.open(t.session, t, 0)
 	}
+	if s.logsIn(p.text(t.user)) {
+		p.sessions.Touch(t.session)
+	}
+	if s.known {
+		return
+	}
 	s.known = true
 	p.sessions.Touch(t.session)
-	ev = p.begin(t, harvestwatch.AuthOK)
+	ev := p.begin(t, harvestwatch.AuthOK)
 	ev.Session, ev.Helo = id, p.keep(s.helo())
 	p.send(ev)
 }
@@ -187,7 +198,8 @@ func (p *Parser) refused(t *token) {
 	k := p.key(t, t.qid)
 	ev := p.begin(t, t.kind)
 	if m := p.messages.Get(k); m != nil {
-		ev.Addr, ev.Session, ev.Name, ev.Helo = m.ip.Addr(), m.session, p.keep(m.name()), p.keep(m.helo())
+		ev.Addr, ev.Session = m.ip.Addr(), m.session
+		ev.Name, ev.Helo, ev.User = p.keep(m.name()), p.keep(m.helo()), p.keep(m.user())
 		p.forget(k)
 	}
 	p.send(ev)
@@ -202,7 +214,10 @@ func (p *Parser) proxied(t *token) {
 	k := p.key(t, t.next)
 	m := p.messages.Get(k)
 	if m != nil && m.is(msgLinked) && m.ip == s.ip && len(m.texts) == 0 {
-		m.take(&s.caller) // XFORWARD said which client it is, but not its verified name
+		m.take(&s.caller) // XFORWARD said which client it is, but not its verified name nor its user
+		if s.known {
+			m.state |= msgAuth
+		}
 		p.messages.Touch(k)
 	}
 	if m == nil || m.is(msgLinked) || !m.ip.Private() {

@@ -5,7 +5,8 @@
 //
 // A client's name is the one in front of its address, which Postfix verified, and never one from another place: not
 // what XFORWARD hands on, nor what a header's refusal quotes. The name in HELO is told by refusals only; what follows in
-// the same session has it too, its messages included.
+// the same session has it too, its messages included. The user that a client= line names is told with all that becomes
+// of the message.
 //
 // Lex is pure and may run on several goroutines at once; Fold, Changes and Restore belong to one. The package does no
 // I/O, reads no clock and starts no goroutine. It counts nothing against anybody: that is the detector's job.

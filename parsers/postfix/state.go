@@ -22,11 +22,14 @@ const (
 	keyPass    = 'p'
 )
 
-// What the last byte of a session says, and one bit of a message's state. Earlier versions remembered no names.
+// What the last byte of a session says, and two bits of a message's state. Earlier versions remembered no user, and the
+// first no names.
 const (
 	storedKnown = 1 << 0
 	storedNames = 1 << 1 // the client's names follow
-	msgNames    = 1 << 7 // the same in a message's state, only in what is stored
+	storedUser  = 1 << 2 // the user follows
+	msgUser     = 1 << 6 // the same two in a message's state, only in what is stored
+	msgNames    = 1 << 7
 )
 
 // Changes calls yield for each thing remembered that changed since the last call; a nil value means forgotten. The
@@ -102,10 +105,7 @@ func (s *session) append(b []byte) []byte {
 	if s.known {
 		flags |= storedKnown
 	}
-	if len(s.texts) == 0 {
-		return append(b, flags)
-	}
-	return s.caller.append(append(b, flags|storedNames))
+	return s.caller.append(append(b, flags|s.stored(storedNames, storedUser)))
 }
 
 func (a *pass) append(b []byte) []byte {
@@ -116,17 +116,10 @@ func (a *pass) append(b []byte) []byte {
 }
 
 func (m *message) append(b []byte) []byte {
-	state := m.state
-	if len(m.texts) > 0 {
-		state |= msgNames
-	}
-	b = m.ip.Append(append(b, state))
+	b = m.ip.Append(append(b, m.state|m.stored(msgNames, msgUser)))
 	b = binary.BigEndian.AppendUint64(b, m.session)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.accepted))
-	b = memory.AppendText(b, m.sender)
-	if state&msgNames != 0 {
-		b = m.caller.append(b)
-	}
+	b = m.caller.append(memory.AppendText(b, m.sender))
 	b = binary.BigEndian.AppendUint64(b, m.holdSeq)
 	for i := range m.held {
 		h := &m.held[i]
@@ -159,9 +152,7 @@ func (p *Parser) restoreSession(key, value []byte) error {
 	s := session{id: r.U64(), ip: r.ip(), began: int64(r.U64()), told: r.U32()}
 	flags := r.U8()
 	s.known = flags&storedKnown != 0
-	if flags&storedNames != 0 {
-		s.caller = readCaller(&r.Reader)
-	}
+	s.caller = readCaller(&r.Reader, flags&storedNames != 0, flags&storedUser != 0)
 	if err := r.done(); err != nil {
 		return err
 	}
@@ -185,10 +176,8 @@ func (p *Parser) restoreMessage(key, value []byte) error {
 	r := newReader(value)
 	seq := r.U64()
 	m := message{state: r.U8(), ip: r.ip(), session: r.U64(), accepted: int64(r.U64()), sender: r.Text()}
-	if m.is(msgNames) {
-		m.state &^= msgNames
-		m.caller = readCaller(&r.Reader)
-	}
+	m.caller = readCaller(&r.Reader, m.is(msgNames), m.is(msgUser))
+	m.state &^= msgNames | msgUser
 	m.holdSeq = r.U64()
 	for r.Rest() > 0 && len(m.held) < maxHeld {
 		h := held{at: int64(r.U64())}
