@@ -89,3 +89,26 @@ func TestOwnRulesCountWhatSpeaksForASource(t *testing.T) {
 		t.Errorf("fired %v", fired)
 	}
 }
+
+// What own users send out earns no credit against rules about recipients, but an office whose users do so may mistype more.
+func TestOwnUsersMailSpeaksForTypistsOnly(t *testing.T) {
+	b := guarded(t, Options{})
+	for i := range 8 {
+		ev := delivered(bad, fmt.Sprintf("customer%d@example.org", i))
+		ev.User, ev.Join = []byte("jo"), uint64(i+1)
+		b.see(int64(i*60), ev)
+		b.see(int64(i*60), harvestwatch.Event{Kind: harvestwatch.AuthOK, Addr: addr(bad), User: []byte("jo")})
+	}
+	fired := 0
+	for i := range 120 { // six users, one failure a minute each
+		if out := b.see(int64(1000+i*10), authFail(bad, fmt.Sprintf("user%d", i%6))); out.Offence != nil && out.Offence.Guard == "" && fired == 0 {
+			fired = i + 1
+		}
+	}
+	if fired != 0 {
+		t.Errorf("an office fired after %d failures", fired)
+	}
+	if n := b.guess(3000, 60, nil); n != 26 { // ten, and two for each recipient that it delivered to; forty more with credit
+		t.Errorf("guesses fired after %d", n)
+	}
+}

@@ -91,10 +91,10 @@ func (d *Detector) measure(ru *rule, c *condition, x *sight) measure {
 		if m.after = d.succeeded(ru, s); m.after {
 			after = 1
 		}
-		if x.credited {
+		m.good = len(d.slabs.live(s.good, before(d.now, c.good)))
+		if x.credited || m.after && m.good > 0 { // users who send mail of their own from there speak for those who mistype
 			m.stand = withCredit
 		}
-		m.good = len(d.slabs.live(s.good, before(d.now, c.good)))
 	}
 	m.base = int(c.base[x.v6][onList][probation])
 	m.raw = int(c.need[x.v6][after][min(m.stand, 0)+onList*listed][probation])

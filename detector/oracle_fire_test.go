@@ -206,7 +206,8 @@ func (o *oracle) asks(r *rules.Rule, c *rules.Condition, s *seen, ev *harvestwat
 	if success && c.AtLeast > 0 {
 		n = max(n, r.AfterSuccess.AtLeast)
 	}
-	credited := o.credited(s)
+	good = o.deliveries(s, max(secs(c.Window), secs(r.GoodWindow)))
+	credited := o.credited(s) || success && good > 0
 	if k == rules.BySource {
 		probation = o.now < s.probation
 	} else if k == rules.ByPrefix {
@@ -225,7 +226,6 @@ func (o *oracle) asks(r *rules.Rule, c *rules.Condition, s *seen, ev *harvestwat
 	if probation {
 		n = up(n, r.Probation)
 	}
-	good = o.deliveries(s, max(secs(c.Window), secs(r.GoodWindow)))
 	return n + int(r.GoodFactor*100+0.5)*good/100, good, success, probation
 }
 
